@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel state that brings packets here, and its removal. The only room
+ * that includes libmnl and libnftnl. Knows neither packets nor Lua.
+ *
+ * By route: nft marks what a host sends, an ip rule sends the mark to table
+ * T, table T to tun0. At the wire: the egress (and, on request, ingress) hook
+ * of each uplink hands what carries no SEEN bit to a TAP of ours (a TUN where
+ * the uplink has no Ethernet header). Everything here dies with the process
+ * that opened it, but one ip rule (and an accept in FORWARD chains that
+ * needed one), which capture_clean removes.
+ */
+#ifndef SLUICE_CAPTURE_CAPTURE_H
+#define SLUICE_CAPTURE_CAPTURE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/address.h"
+#include "base/log.h"
+
+enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
+
+#define CAPTURE_WORKERS_MAX 16
+
+struct capture_config {
+	enum capture_mode mode;
+	const char *dev; /* "tun0" */
+	uint32_t table;	 /* 100 */
+	uint32_t pref;	 /* 100 */
+	uint32_t mark;	 /* the divert bit, 0x1000 */
+	uint32_t mask;	 /* both bits, 0x3000; seen = mask & ~mark */
+	unsigned workers; /* 1..CAPTURE_WORKERS_MAX: queues of every device */
+	bool offload;
+	bool in;      /* arrivals too */
+	bool forward; /* what is only passing through, too */
+	const char *fail_at; /* tests: the step that is made to fail, or NULL */
+};
+void capture_defaults(struct capture_config *cfg);
+
+/* A device by which packets leave: up, with an IPv4 address, not lo, not
+ * ours. */
+struct uplink {
+	int ifindex;
+	char name[IFNAMSIZ];
+	uint8_t mac[6];	   /* zero without an Ethernet header */
+	uint16_t link_len; /* bytes of its link header: 14 or 0 */
+	uint32_t mtu;	   /* bytes */
+	bool in;	   /* arrivals are captured here */
+	/* One a worker; -1: none. All non-blocking, all with a
+	 * virtio_net_hdr of 10 bytes in front of every packet. */
+	int out[CAPTURE_WORKERS_MAX];  /* read: what leaves by the wire */
+	int back[CAPTURE_WORKERS_MAX]; /* read: what arrives; written to:
+					  arrives at the host from this uplink,
+					  source MAC = capture_marker */
+	int sock[CAPTURE_WORKERS_MAX]; /* packet socket: written to, leaves by
+					  this uplink */
+};
+
+/* What the owner is told, from capture_open and capture_handle. The uplink's
+ * descriptors belong to the capture: hand on duplicates. */
+struct capture_events {
+	void *arg;
+	void (*uplink_up)(void *arg, const struct uplink *u);
+	void (*uplink_changed)(void *arg, const struct uplink *u); /* mtu, mac,
+								      name */
+	void (*uplink_down)(void *arg, int ifindex);
+	/* The host's own addresses changed; list of all of them. */
+	void (*locals)(void *arg, const struct address *list, unsigned n);
+	/* Routes or routing rules changed: look-ups are stale. */
+	void (*routes)(void *arg);
+	/* It was decided (again) how packets are taken. */
+	void (*mode)(void *arg, enum capture_mode mode, const char *why);
+};
+
+struct capture;
+
+/*
+ * Looks at the host, decides the mode, makes the devices. Nothing is captured
+ * yet. On error nothing is left behind. -EPERM: no privilege; -ENOENT: no
+ * /dev/net/tun; -EEXIST: name, table, mark or pref taken, or an instance runs
+ * in this network namespace. err is one line.
+ */
+int capture_open(struct capture **c, const struct capture_config *cfg,
+		 const struct capture_events *ev, struct error *err);
+
+/* Takes the packets: the ip rule, the route, one nftables transaction. On
+ * error everything is as it was before. */
+int capture_up(struct capture *c, struct error *err);
+
+/* Lets the packets go their old way. Never fails half-way: goes on and
+ * reports the first error. */
+int capture_down(struct capture *c, struct error *err);
+
+/* Removes the devices. c may be NULL. Calls capture_down if needed. */
+void capture_close(struct capture *c);
+
+/* In a forked child: closes what only the owner may hold (the netlink
+ * sockets: the kernel removes our tables when the last copy is closed). */
+void capture_forget(struct capture *c);
+
+/* Netlink notifications: poll this one for reading, then call handle. */
+int capture_fd(const struct capture *c);
+int capture_handle(struct capture *c, struct error *err);
+/* ns until handle wants to be called even without input; -1: never.
+ * (Changes of the ruleset are looked at once they have settled.) */
+int64_t capture_timeout(const struct capture *c);
+
+enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
+const char *capture_mode_why(const struct capture *c);	 /* one line */
+int capture_tun(const struct capture *c, unsigned worker); /* fd */
+int capture_tun_ifindex(const struct capture *c);
+const uint8_t *capture_marker(const struct capture *c); /* 6 bytes */
+bool capture_offload(const struct capture *c);		/* what was granted */
+
+/* The nftables rules that capture_up installs, as nft prints them, and the
+ * ip rule and route; uplinks as they are now. Needs no privilege. */
+int capture_print(const struct capture_config *cfg, FILE *f);
+
+/* Removes what a killed instance left behind in this network namespace.
+ * Returns how many things were removed, or -errno. */
+int capture_clean(struct error *err);
+
+/* One finding a call: level as in log.h, one line. Returns the number of
+ * LOG_ERROR findings. */
+int capture_doctor(const struct capture_config *cfg,
+		   void (*f)(void *arg, enum log_level level,
+			     const char *text),
+		   void *arg);
+
+/* ---- look-ups (lookup.c): a netlink socket that needs no privilege ------ */
+
+/* fd for route_lookup, to be opened before privileges go. -errno. */
+int route_lookup_open(void);
+/* The interface by which the main routing would send src -> dst.
+ * >0: ifindex; 0: nothing known; -errno. Blocking, one round trip. */
+int route_lookup(int fd, const struct address *src, const struct address *dst);
+
+/* ---- owners (owner.c): whose socket is it ------------------------------- */
+
+struct owner {
+	uint32_t uid;
+	int pid; /* 0: not found */
+	char comm[16];
+};
+struct owner_lookup;
+int owner_lookup_open(struct owner_lookup **o); /* -errno */
+/* proto: IPPROTO_TCP or IPPROTO_UDP; 0 found, -ENOENT. Cached by socket. */
+int owner_lookup(struct owner_lookup *o, uint8_t proto,
+		 const struct address *src, uint16_t sport,
+		 const struct address *dst, uint16_t dport,
+		 struct owner *owner);
+void owner_lookup_close(struct owner_lookup *o);
+
+/* ---- lab (lab.c) -------------------------------------------------------- */
+
+/* In a network namespace of our own that is still empty: brings lo up, makes
+ * an uplink eth0 (a TAP nobody reads, arp off, 192.0.2.2/24) with the default
+ * route by it. Returns its fd, which keeps it there, or -errno. */
+int lab_uplink(struct error *err);
+
+#endif
