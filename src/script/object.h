@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The packet object: what a rule sees of a packet. Internal to script/.
+ *
+ * Two kinds behind one metatable. A view borrows a struct packet of the data
+ * path for the length of one call: the same userdata each time, so that
+ * nothing is allocated; afterwards it answers every access with the error
+ * "this packet is gone: it was only valid inside the call that got it".
+ * An owned packet (clone, reply, packet{}) carries its bytes and lives as
+ * long as Lua keeps it. pkt.ip, pkt.tcp, ... are cached sub-objects of the
+ * same kind.
+ */
+#ifndef SLUICE_SCRIPT_OBJECT_H
+#define SLUICE_SCRIPT_OBJECT_H
+
+#include <lua.h>
+
+#include "packet/packet.h"
+
+/* Called with a packet whose uplink is not known yet; see script_host. */
+struct object_env {
+	void (*resolve)(struct packet *p, void *arg);
+	void *arg;
+};
+
+/* Registers the metatables and the global packet(). env is kept. */
+void object_open(lua_State *L, const struct object_env *env);
+
+/* Pushes the view and points it at p. No allocation after the first time. */
+void object_push_view(lua_State *L, struct packet *p);
+
+/* Ends every view: reset after each call. Cheap, cannot raise. */
+void object_end_view(lua_State *L);
+
+/* The packet at stack index i, or raises a Lua error naming what was there.
+ * Valid while the object is. */
+struct packet *object_check(lua_State *L, int i);
+
+/* The same without raising: NULL if it is no (live) packet. */
+struct packet *object_test(lua_State *L, int i);
+
+#endif
