@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this room says to nftables: our two tables, the accepts that forward
+ * chains of others need, and a look at what others have loaded. Inside the
+ * room only. Knows the uplinks by struct uplink, and no descriptors of them.
+ */
+#ifndef SLUICE_CAPTURE_NFT_H
+#define SLUICE_CAPTURE_NFT_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "capture/capture.h"
+
+/* The devices that stand for an uplink: what leaves by it, what arrives. */
+#define NFT_OUT_DEVICE "slo%d" /* by its ifindex */
+#define NFT_IN_DEVICE  "sli%d"
+
+/* What the tables shall do. */
+struct nft_how {
+	char dev[IFNAMSIZ]; /* tun0 */
+	uint32_t divert;    /* the bit that ip rule sends to table T */
+	uint32_t seen;	    /* the bit of what has been through */
+	bool route;	    /* divert to tun0 what routing can take */
+	bool notrack;	    /* by route only: this host translates what it
+			       sends, so it is tracked after tun0, not before */
+	bool in;	    /* take arrivals for this host */
+	bool forward;	    /* take what is passing through */
+	uint8_t marker[6];  /* source MAC of what was handed back */
+};
+
+/* ---- our tables (nft.c): they live as long as the socket behind this ---- */
+
+struct nft;
+
+int nft_open(struct nft **n, struct error *err);
+/* Takes the tables with it. n may be NULL. */
+void nft_close(struct nft *n);
+/* In a forked child: closes the copy of the socket and frees n. */
+void nft_forget(struct nft *n);
+
+/*
+ * Installs both tables with the chains of these uplinks in one transaction.
+ * The devices NFT_OUT_DEVICE (and, where u->in, NFT_IN_DEVICE) must exist;
+ * u->in says that an uplink has the latter, how->in and how->forward what of
+ * the arrivals goes there. -EEXIST: an instance runs in this network
+ * namespace. err names the object that the kernel refused.
+ */
+int nft_up(struct nft *n, const struct nft_how *how,
+	   struct uplink *const *list, unsigned count, struct error *err);
+/* Removes both. 0 if they are not there. */
+int nft_down(struct nft *n, struct error *err);
+
+/* While up, each one transaction: other rules in the same chains (the mode
+ * was decided again); an uplink that is new or that changed its name, MAC or
+ * in; one that has gone (0 if it is unknown). */
+int nft_change(struct nft *n, const struct nft_how *how, struct error *err);
+int nft_uplink_put(struct nft *n, const struct uplink *u, struct error *err);
+int nft_uplink_drop(struct nft *n, int ifindex, struct error *err);
+
+/* ---- accepts in forward chains of others (accept.c) --------------------- */
+
+/* Puts `iifname dev accept` in front of every forward chain of others that
+ * would drop what comes from dev, where it is missing. Returns how many, or
+ * -errno; goes on after an error and reports the first. Call again when the
+ * ruleset changed. */
+int nft_accept_put(const char *dev, struct error *err);
+/* Removes them, those of a killed instance too. How many, or -errno. */
+int nft_accept_remove(struct error *err);
+
+/* ---- what others have loaded (inspect.c, decide.c) ---------------------- */
+
+/* Room for "chain inet filter output" and what it does. */
+#define NFT_WHY_MAX 256
+
+/* Each is empty, or one line that names the first such chain. */
+struct nft_sight {
+	char nat[NFT_WHY_MAX];	    /* translates what this host sends */
+	char stateful[NFT_WHY_MAX]; /* filters output by connection state */
+	char forward[NFT_WHY_MAX];  /* drops what is forwarded */
+	char rpf[NFT_WHY_MAX];	    /* drops by its own reverse path rule */
+	char legacy[NFT_WHY_MAX];   /* iptables-legacy, unseen by nftables */
+	unsigned accepts;	    /* of ours, see nft_accept_put */
+};
+
+/* -EPERM without privilege. */
+int nft_inspect(struct nft_sight *s, struct error *err);
+
+/*
+ * Decides between route and wire for what is wanted and what was seen, sets
+ * how->route and how->notrack, and says why in a line. Returns CAPTURE_ROUTE
+ * or CAPTURE_WIRE, or -ENOTSUP: route was insisted upon and cannot work.
+ */
+int nft_decide(struct nft_how *how, enum capture_mode wanted,
+	       const struct nft_sight *s, char why[NFT_WHY_MAX],
+	       struct error *err);
+
+/* A socket that becomes readable when somebody changed the ruleset; and
+ * empties it: 1 if somebody else than this process did, 0 or -errno. */
+int nft_watch_open(struct error *err);
+int nft_watch_read(int fd);
+
+/* ---- the same as text (print.c) ----------------------------------------- */
+
+/* Both tables as `nft list ruleset` prints them. 0 or -errno. */
+int nft_print(const struct nft_how *how, struct uplink *const *list,
+	      unsigned count, FILE *f);
+
+/* 0 if this kernel takes tables like ours, tried with `lo` in a child with a
+ * network namespace of its own; -EPERM: it may not be tried; else -errno and
+ * the kernel's word in err. */
+int nft_probe(struct error *err);
+
+#endif
