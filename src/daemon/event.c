@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/event.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+void event_begin(struct event *e, const struct packet *p)
+{
+	memset(e, 0, sizeof(*e));
+	e->time = p->time;
+	e->dir = (uint8_t)p->dir;
+	e->way = (uint8_t)p->way;
+	e->proto = p->proto;
+	e->len = p->len;
+	e->rule = EVENT_RULE_NONE;
+	if (!(p->flags & PACKET_ODD)) {
+		e->src = packet_src(p);
+		e->dst = packet_dst(p);
+		packet_ports(p, &e->sport, &e->dport);
+	}
+	packet_endpoint(p, false, e->source, sizeof(e->source));
+	packet_endpoint(p, true, e->target, sizeof(e->target));
+	packet_detail(p, e->detail, sizeof(e->detail));
+}
+
+void event_end(struct event *e, const struct packet *before,
+	       const struct packet *p, const struct verdict *v)
+{
+	e->verdict = (uint8_t)v->kind;
+	if (v->rule)
+		e->rule = v->rule->index;
+	if (v->kind == VERDICT_REPLACE)
+		e->made = v->count;
+	if (p->iface)
+		snprintf(e->iface, sizeof(e->iface), "%s", p->iface);
+	if (!(p->flags & PACKET_MODIFIED))
+		return;
+	for (int f = 0; f < FIELD_COUNT; f++) {
+		uint32_t was, is;
+
+		if (f == FIELD_IP_CHECKSUM || f == FIELD_TCP_CHECKSUM ||
+		    f == FIELD_UDP_CHECKSUM || f == FIELD_ICMP_CHECKSUM)
+			continue;
+		if (packet_get(before, f, &was) || packet_get(p, f, &is) ||
+		    was == is || e->changes == EVENT_CHANGES)
+			continue;
+		e->change[e->changes++] = (struct event_change){
+			.field = (uint8_t)f, .before = was, .after = is};
+	}
+	e->payload_changed = !e->changes || before->len != p->len;
+}
+
+static void text_sanitize(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || (unsigned char)*text > '~')
+			*text = '?';
+}
+
+void event_sanitize(struct event *e)
+{
+	text_sanitize(e->iface, sizeof(e->iface));
+	text_sanitize(e->source, sizeof(e->source));
+	text_sanitize(e->target, sizeof(e->target));
+	text_sanitize(e->detail, sizeof(e->detail));
+	text_sanitize(e->note, sizeof(e->note));
+	if (e->dir > DIR_FORWARD)
+		e->dir = DIR_OUT;
+	if (e->way > WAY_WIRE)
+		e->way = WAY_ROUTE;
+	if (e->verdict > VERDICT_ERROR)
+		e->verdict = VERDICT_ERROR;
+	if (e->src.size != 4 && e->src.size != 16)
+		e->src.size = 0;
+	if (e->dst.size != 4 && e->dst.size != 16)
+		e->dst.size = 0;
+	if (e->changes > EVENT_CHANGES)
+		e->changes = 0;
+	for (int i = 0; i < e->changes; i++)
+		if (e->change[i].field >= FIELD_COUNT)
+			e->changes = 0;
+}
+
+const char *event_rule_name(const struct ruleset *rs, uint32_t index)
+{
+	if (rs)
+		for (const struct rule *r = rs->first; r; r = r->next)
+			if (r->index == index)
+				return r->name;
+	return "-";
+}
+
+static const char *const dir_names[] = {"out", "in", "fwd"};
+static const char *const dir_words[] = {"out", "in", "forward"};
+
+/* Appends to a text of n bytes in buf; never beyond size. */
+static void append(char *buf, size_t size, size_t *n, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void append(char *buf, size_t size, size_t *n, const char *fmt, ...)
+{
+	va_list ap;
+	int w;
+
+	va_start(ap, fmt);
+	w = vsnprintf(buf + *n, size - *n, fmt, ap);
+	va_end(ap);
+	if (w > 0)
+		*n += (size_t)w < size - *n ? (size_t)w : size - *n - 1;
+}
+
+static const char *verdict_colour(const struct event *e)
+{
+	switch (e->verdict) {
+	case VERDICT_ACCEPT:
+		return e->changes || e->payload_changed ? "\033[33m"
+							: "\033[32m";
+	case VERDICT_REPLACE:
+		return "\033[36m";
+	default:
+		return "\033[31m";
+	}
+}
+
+size_t event_line(const struct event *e, const struct ruleset *rs,
+		  const struct owner *owner, bool colour, char *buf,
+		  size_t size)
+{
+	time_t sec = (time_t)(e->time / NSEC_PER_SEC);
+	char clock[16] = "", who[32] = "";
+	struct tm tm;
+	size_t n = 0;
+
+	localtime_r(&sec, &tm);
+	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	if (owner && owner->pid)
+		snprintf(who, sizeof(who), "%.15s/%d", owner->comm, owner->pid);
+	append(buf, size, &n, "%s.%06" PRId64 " %-4s %-4s ", clock,
+	       e->time % NSEC_PER_SEC / NSEC_PER_USEC, dir_names[e->dir],
+	       packet_proto_name(e->proto));
+	append(buf, size, &n, "%s > %s%s%s len %u  ", e->source, e->target,
+	       *e->detail ? " " : "", e->detail, e->len);
+	append(buf, size, &n, "%s%-8s%s %-10s %s", colour ? verdict_colour(e) : "",
+	       verdict_name(e->verdict), colour ? "\033[0m" : "",
+	       event_rule_name(rs, e->rule), *who ? who : "-");
+	if (*e->note)
+		append(buf, size, &n, "  # %s", e->note);
+	append(buf, size, &n, "\n");
+	return n;
+}
+
+/* Appends text as a JSON string. */
+static void append_string(char *buf, size_t size, size_t *n, const char *text)
+{
+	append(buf, size, n, "\"");
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			append(buf, size, n, "\\%c", c);
+		else if (c < ' ' || c > '~')
+			append(buf, size, n, "\\u%04x", c);
+		else
+			append(buf, size, n, "%c", c);
+	}
+	append(buf, size, n, "\"");
+}
+
+static void append_member(char *buf, size_t size, size_t *n, const char *name,
+			  const char *text)
+{
+	append(buf, size, n, ",\"%s\":", name);
+	append_string(buf, size, n, text);
+}
+
+static const char *const layer_names[] = {"ip", "tcp", "udp", "icmp"};
+
+static void append_value(char *buf, size_t size, size_t *n, uint8_t field,
+			 uint32_t v)
+{
+	if (field == FIELD_IP_SRC || field == FIELD_IP_DST)
+		append(buf, size, n, "\"%u.%u.%u.%u\"", v >> 24, v >> 16 & 255,
+		       v >> 8 & 255, v & 255);
+	else
+		append(buf, size, n, "%u", v);
+}
+
+static void append_changes(char *buf, size_t size, size_t *n,
+			   const struct event *e)
+{
+	append(buf, size, n, ",\"changed\":{");
+	for (int i = 0; i < e->changes; i++) {
+		const struct event_change *c = &e->change[i];
+		const struct packet_field_info *f = &packet_fields[c->field];
+
+		append(buf, size, n, "%s\"%s.%s\":[", i ? "," : "",
+		       layer_names[f->layer], f->name);
+		append_value(buf, size, n, c->field, c->before);
+		append(buf, size, n, ",");
+		append_value(buf, size, n, c->field, c->after);
+		append(buf, size, n, "]");
+	}
+	append(buf, size, n, "}");
+	if (e->payload_changed)
+		append(buf, size, n, ",\"payload_changed\":true");
+}
+
+size_t event_json(const struct event *e, const struct ruleset *rs,
+		  const struct owner *owner, char *buf, size_t size)
+{
+	char text[ADDRESS_TEXT_MAX];
+	size_t n = 0;
+
+	append(buf, size, &n, "{\"time\":%" PRId64 ".%09" PRId64,
+	       e->time / NSEC_PER_SEC, e->time % NSEC_PER_SEC);
+	append_member(buf, size, &n, "dir", dir_words[e->dir]);
+	append_member(buf, size, &n, "way",
+		      e->way == WAY_WIRE ? "wire" : "route");
+	if (*e->iface)
+		append_member(buf, size, &n, "iface", e->iface);
+	append_member(buf, size, &n, "proto", packet_proto_name(e->proto));
+	append_member(buf, size, &n, "src",
+		      address_text(&e->src, text, sizeof(text)));
+	append_member(buf, size, &n, "dst",
+		      address_text(&e->dst, text, sizeof(text)));
+	if (e->sport || e->dport)
+		append(buf, size, &n, ",\"sport\":%u,\"dport\":%u", e->sport,
+		       e->dport);
+	append_member(buf, size, &n, "detail", e->detail);
+	append(buf, size, &n, ",\"len\":%u", e->len);
+	append_member(buf, size, &n, "verdict", verdict_name(e->verdict));
+	if (e->rule != EVENT_RULE_NONE)
+		append_member(buf, size, &n, "rule",
+			      event_rule_name(rs, e->rule));
+	if (e->made)
+		append(buf, size, &n, ",\"made\":%u", e->made);
+	if (e->changes || e->payload_changed)
+		append_changes(buf, size, &n, e);
+	if (*e->note)
+		append_member(buf, size, &n, "note", e->note);
+	if (owner && owner->pid) {
+		append_member(buf, size, &n, "process", owner->comm);
+		append(buf, size, &n, ",\"pid\":%d,\"uid\":%u", owner->pid,
+		       owner->uid);
+	}
+	append(buf, size, &n, "}\n");
+	return n;
+}

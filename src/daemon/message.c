@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/message.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static size_t message_size(uint32_t kind)
+{
+	size_t head = offsetof(struct message, uplink);
+
+	switch (kind) {
+	case MESSAGE_UPLINK_UP:
+	case MESSAGE_UPLINK_CHANGED:
+	case MESSAGE_UPLINK_DOWN:
+		return head + sizeof(struct message_uplink);
+	case MESSAGE_LOCALS:
+		return head + sizeof(struct message_locals);
+	case MESSAGE_LOG:
+		return head + sizeof(struct message_log);
+	case MESSAGE_EVENT:
+		return head + sizeof(struct event);
+	case MESSAGE_ROUTES:
+	case MESSAGE_READY:
+		return head;
+	default:
+		return 0;
+	}
+}
+
+int message_send(int sock, const struct message *m, const int *fds,
+		 unsigned nfds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(MESSAGE_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = {(void *)m, message_size(m->kind)};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	if (nfds) {
+		struct cmsghdr *c;
+
+		memset(&control, 0, sizeof(control));
+		h.msg_control = control.bytes;
+		h.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		c = CMSG_FIRSTHDR(&h);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
+	}
+	do {
+		n = sendmsg(sock, &h, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+static void take_fds(struct msghdr *h, int fds[MESSAGE_FDS])
+{
+	unsigned used = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		size_t n;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (used < MESSAGE_FDS)
+				fds[used++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(MESSAGE_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = {m, sizeof(*m)};
+	struct msghdr h = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	bool bad;
+	ssize_t n;
+
+	for (int i = 0; i < MESSAGE_FDS; i++)
+		fds[i] = -1;
+	do {
+		n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	take_fds(&h, fds);
+	if (!n)
+		return 0;
+	bad = n < (ssize_t)sizeof(m->kind) || (h.msg_flags & MSG_TRUNC) ||
+	      (size_t)n != message_size(m->kind);
+	for (int i = 0; i < MESSAGE_FDS; i++) {
+		if (fds[i] < 0 || (!bad && m->kind == MESSAGE_UPLINK_UP))
+			continue;
+		close(fds[i]);
+		fds[i] = -1;
+	}
+	return bad ? -EPROTO : 1;
+}
