@@ -78,7 +78,8 @@ int nft_accept_remove(struct error *err);
 
 /* Each is empty, or one line that names the first such chain. */
 struct nft_sight {
-	char nat[NFT_WHY_MAX];	    /* translates what this host sends */
+	char nat[NFT_WHY_MAX];	    /* translates sources of what is sent */
+	char dnat[NFT_WHY_MAX];	    /* translates its destinations */
 	char stateful[NFT_WHY_MAX]; /* filters output by connection state */
 	char forward[NFT_WHY_MAX];  /* drops what is forwarded */
 	char rpf[NFT_WHY_MAX];	    /* drops by its own reverse path rule */
@@ -98,10 +99,10 @@ int nft_decide(struct nft_how *how, enum capture_mode wanted,
 	       const struct nft_sight *s, char why[NFT_WHY_MAX],
 	       struct error *err);
 
-/* A socket that becomes readable when somebody changed the ruleset; and
- * empties it: 1 if somebody else than this process did, 0 or -errno. */
-int nft_watch_open(struct error *err);
-int nft_watch_read(int fd);
+struct nlmsghdr;
+/* Whether a notification of NFNLGRP_NFTABLES says that the ruleset changed,
+ * and not by n's own doing: then nft_inspect again, once it has settled. */
+bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh);
 
 /* ---- the same as text (print.c) ----------------------------------------- */
 
