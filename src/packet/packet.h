@@ -70,6 +70,13 @@ struct packet_offload {
 	uint16_t hdr_len;    /* all headers from data on */
 };
 
+/* Where the bytes of a packet are kept before they are first changed, so that
+ * it can be given back as it arrived: always the first saved bytes. */
+struct packet_undo {
+	uint8_t *bytes; /* PACKET_MAX of them */
+	uint32_t saved;
+};
+
 struct packet {
 	uint8_t *head; /* the buffer */
 	uint8_t *data; /* the IP header */
@@ -93,6 +100,8 @@ struct packet {
 	int ifindex;	   /* of the uplink; 0: not known (yet) */
 	const char *iface; /* its name, borrowed; NULL: not known (yet) */
 	int64_t time;	   /* ns since the epoch */
+
+	struct packet_undo *undo; /* NULL: what is changed is gone */
 };
 
 /*
