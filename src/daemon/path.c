@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* In: parse, rules, verdict. The exits are in exit.c. */
+#include "daemon/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "capture/capture.h"
+#include "daemon/exit.h"
+
+/* Packets read from one descriptor before the others have their turn. */
+#define READ_BATCH 64
+
+struct port *path_port(struct path *w, int ifindex)
+{
+	for (struct port *port = w->ports; port; port = port->next)
+		if (port->ifindex == ifindex)
+			return port;
+	return NULL;
+}
+
+void path_routes_changed(struct path *w)
+{
+	memset(w->routes, 0, sizeof(w->routes));
+}
+
+static uint32_t address_hash(const struct address *a)
+{
+	uint32_t h = 2166136261u;
+
+	for (int i = 0; i < a->size; i++)
+		h = (h ^ a->byte[i]) * 16777619u;
+	return h;
+}
+
+/* By route nothing says which uplink a packet is for: ask the kernel, once
+ * for each pair of addresses. */
+static void resolve(struct packet *p, void *arg)
+{
+	struct path *w = arg;
+	struct address src, dst;
+	struct path_route *r;
+	struct port *port;
+
+	if (p->ifindex || p->flags & PACKET_ODD)
+		return;
+	src = packet_src(p);
+	dst = packet_dst(p);
+	r = &w->routes[(address_hash(&src) * 31 + address_hash(&dst)) &
+		       (PATH_ROUTES - 1)];
+	if (!r->ifindex || address_compare(&r->src, &src) ||
+	    address_compare(&r->dst, &dst)) {
+		int ifindex = route_lookup(w->route_lookup, &src, &dst);
+
+		if (ifindex <= 0)
+			return;
+		*r = (struct path_route){src, dst, ifindex};
+	}
+	port = path_port(w, r->ifindex);
+	if (!port)
+		return;
+	p->ifindex = port->ifindex;
+	p->iface = port->name;
+}
+
+/* ---- what rules ask for ------------------------------------------------ */
+
+static int host_send(void *arg, struct packet *p)
+{
+	exit_emit(arg, p);
+	return 0;
+}
+
+static void host_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_info("%s", text);
+}
+
+static void host_count(void *arg, const char *name, uint64_t n)
+{
+	struct path_named *named = ((struct path *)arg)->shared->named;
+
+	for (int i = 0; i < PATH_NAMED_MAX; i++) {
+		if (!*named[i].name) {
+			size_t len = strnlen(name, sizeof(named->name) - 1);
+
+			memcpy(named[i].name, name, len);
+		} else if (strncmp(named[i].name, name,
+				   sizeof(named->name) - 1)) {
+			continue;
+		}
+		named[i].n += n;
+		return;
+	}
+}
+
+static void host_audit(void *arg, struct packet *p, const char *note)
+{
+	struct path *w = arg;
+	size_t n = strnlen(note, sizeof(w->seen.note) - 1);
+
+	(void)p;
+	memcpy(w->seen.note, note, n);
+	w->seen.note[n] = '\0';
+	w->show = true;
+}
+
+static int64_t host_now(void *arg)
+{
+	return ((struct path *)arg)->context.now;
+}
+
+void path_init(struct path *w)
+{
+	const struct script_host host = {
+		.arg = w,
+		.send = host_send,
+		.log = host_log,
+		.count = host_count,
+		.audit = host_audit,
+		.resolve = resolve,
+		.now = host_now,
+	};
+
+	w->context = (struct match_context){.resolve = resolve, .arg = w};
+	w->undo.bytes = w->before;
+	script_set_host(w->script, &host);
+}
+
+/* ---- the verdict -------------------------------------------------------- */
+
+static void reject(struct path *w, struct packet *p, int code)
+{
+	struct packet answer = {.head = w->made, .size = sizeof(w->made)};
+	struct address from = {0};
+	int r;
+
+	if (code == REJECT_DEFAULT && p->proto == 6) {
+		r = packet_rst(&answer, p);
+	} else {
+		if (code == REJECT_DEFAULT)
+			code = 3; /* port unreachable */
+		r = packet_unreachable(&answer, p, (uint8_t)code, &from, 0);
+	}
+	/* What must not be answered is only dropped (RFC 1812, 4.3.2.7). */
+	if (!r)
+		exit_back(w, &answer);
+}
+
+/* Gives the packet back as it arrived. */
+static void restore(struct path *w, struct packet *p, const struct packet *was)
+{
+	*p = *was;
+	p->undo = NULL;
+	memcpy(p->data, w->undo.bytes, w->undo.saved);
+}
+
+static void failed(struct path *w, struct packet *p, const struct packet *was,
+		   struct verdict *v)
+{
+	w->shared->stats.errors++;
+	log_warn("%s", script_error(w->script));
+	restore(w, p, was);
+	v->kind = w->rules->on_error;
+}
+
+static void decided(struct path *w, struct packet *p, const struct verdict *v)
+{
+	switch (v->kind) {
+	case VERDICT_ACCEPT:
+		exit_onward(w, p);
+		break;
+	case VERDICT_REJECT:
+		reject(w, p, v->reject_code);
+		break;
+	case VERDICT_REPLACE:
+		for (uint32_t i = 0; i < v->count; i++)
+			exit_emit(w, v->packets[i]);
+		break;
+	default: /* DROP */
+		break;
+	}
+}
+
+/* ---- in ----------------------------------------------------------------- */
+
+static void show(struct path *w, const struct packet *was,
+		 const struct packet *p, const struct verdict *v)
+{
+	struct packet before = *was;
+
+	/* Bytes that were not saved were not changed. */
+	if (w->undo.saved) {
+		uint32_t n = was->len < EVENT_HEADERS ? was->len
+						      : EVENT_HEADERS;
+
+		if (w->undo.saved < n)
+			memcpy(w->before + w->undo.saved,
+			       p->data + w->undo.saved, n - w->undo.saved);
+		before.data = w->before;
+	}
+	if (w->context.resolve && !p->iface)
+		resolve((struct packet *)p, w);
+	event_end(&w->seen, &before, p, v);
+	w->event(w, &w->seen);
+}
+
+/* frame: n bytes, its link header included, in w->in. */
+static void handle(struct path *w, const struct way *way, uint8_t *frame,
+		   uint32_t n, const struct packet_offload *offload)
+{
+	struct path_stats *stats = &w->shared->stats;
+	struct packet p, was;
+	struct verdict v;
+
+	packet_init(&p, w->in, sizeof(w->in), frame + w->link_len,
+		    n - w->link_len, offload);
+	p.link_len = w->link_len;
+	p.dir = way->dir;
+	p.way = way->kind;
+	p.time = w->context.now;
+	if (way->port) {
+		p.ifindex = way->port->ifindex;
+		p.iface = way->port->name;
+	}
+	memcpy(w->link, frame, w->link_len);
+	w->way = way;
+	w->src = packet_src(&p);
+	w->dst = packet_dst(&p);
+	was = p;
+	w->undo.saved = 0;
+	p.undo = &w->undo;
+	w->show = w->audit && (!w->filter || pcap_filter_match(w->filter, &p));
+	if (w->audit)
+		event_begin(&w->seen, &p);
+	stats->packets++;
+	stats->bytes += p.len;
+
+	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+	ruleset_run(w->rules, &p, &w->context, script_calls(w->script),
+		    w->shared->rules, &v);
+	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+
+	stats->verdict[v.kind]++;
+	if (v.kind == VERDICT_ERROR)
+		failed(w, &p, &was, &v);
+	if (w->audit && w->show)
+		show(w, &was, &p, &v);
+	p.undo = NULL;
+	decided(w, &p, &v);
+	w->way = NULL;
+}
+
+/* virtio_net_hdr (virtio 1.2, 5.1.6) counts from the frame, the packet from
+ * its IP header. */
+static void offload_read(struct packet_offload *o, const uint8_t *h,
+			 uint16_t link_len)
+{
+	struct virtio_hdr v;
+
+	memcpy(&v, h, sizeof(v));
+	*o = (struct packet_offload){
+		.need_csum = v.flags & VIRTIO_NEEDS_CSUM &&
+			     v.csum_start >= link_len,
+		.csum_start = (uint16_t)(v.csum_start - link_len),
+		.csum_offset = v.csum_offset,
+		.gso_type = v.gso_type,
+		.gso_size = v.gso_size,
+		.hdr_len = (uint16_t)(v.hdr_len > link_len
+					      ? v.hdr_len - link_len
+					      : 0),
+	};
+	if (!o->need_csum)
+		o->csum_start = o->csum_offset = 0;
+}
+
+/* The bytes of the link header in front of n bytes at frame. */
+static uint16_t link_length(const struct way *way, const uint8_t *frame,
+			    uint32_t n)
+{
+	uint16_t type;
+
+	if (way->kind == WAY_ROUTE || !way->port->link_len)
+		return 0;
+	if (n < 18)
+		return way->port->link_len;
+	type = get_be16(frame + 12);
+	return type == 0x8100 || type == 0x88a8 ? 18 : way->port->link_len;
+}
+
+void path_read(struct path *w, const struct way *way)
+{
+	/* Place the IP header where a header of any length fits in front of
+	 * it, and aligned. */
+	uint16_t usual = way->port ? way->port->link_len : 0;
+	uint8_t *start = w->in + PACKET_HEADROOM - usual - VIRTIO_HDR;
+
+	w->context.now = clock_wall();
+	for (int i = 0; i < READ_BATCH; i++) {
+		ssize_t n = read(way->fd, start,
+				 sizeof(w->in) - (size_t)(start - w->in));
+		struct packet_offload offload;
+
+		if (n < 0)
+			break;
+		if (n < VIRTIO_HDR + usual + 1) {
+			w->shared->stats.short_read++;
+			if (!n)
+				break;
+			continue;
+		}
+		n -= VIRTIO_HDR;
+		w->link_len = link_length(way, start + VIRTIO_HDR,
+					  (uint32_t)n);
+		offload_read(&offload, start, w->link_len);
+		handle(w, way, start + VIRTIO_HDR, (uint32_t)n, &offload);
+	}
+}

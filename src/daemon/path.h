@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The packet path: from a descriptor through the rules to another one. Read
+ * this first. Allocates nothing (but what Lua does), makes no system call but
+ * the read and the write, takes no lock.
+ *
+ * A packet remembers its way in; that names its exits: onward (to where it
+ * was going, next hop unchanged) and back (to its sender, as an arrival).
+ * By route both are tun0. What changed its destination, grew beyond the MTU
+ * or was made up for elsewhere goes to tun0 and takes the main table.
+ */
+#ifndef SLUICE_DAEMON_PATH_H
+#define SLUICE_DAEMON_PATH_H
+
+#include <net/if.h>
+#include <stdatomic.h>
+
+#include "daemon/event.h"
+#include "daemon/queue.h"
+#include "packet/packet.h"
+#include "packet/pcap.h"
+#include "rule/ruleset.h"
+#include "script/script.h"
+
+struct port;
+
+/* How a packet came, and so how it goes on. */
+struct way {
+	enum packet_way kind;
+	enum packet_dir dir;
+	int fd;		   /* read here */
+	struct port *port; /* the uplink; NULL by route */
+};
+
+/* An uplink, as the path sees it. */
+struct port {
+	struct port *next;
+	int ifindex;
+	char name[IFNAMSIZ];
+	uint8_t mac[6];
+	uint16_t link_len;
+	uint32_t mtu;
+	struct way out, in;
+	int sock;	     /* written to: leaves by this uplink */
+	bool waiting;	     /* for sock to take more */
+	bool no_gso;	     /* sock refused a super-packet once */
+	struct queue *queue; /* what waits; made when it first has to */
+};
+
+/* Counts why packets ended, in memory shared with the supervisor. */
+struct path_stats {
+	uint64_t packets, bytes;
+	uint64_t verdict[VERDICT_ERROR + 1];
+	uint64_t short_read, no_room, refused, segmented, queue_full;
+	uint64_t errors; /* rules that failed */
+	uint64_t events_lost, logs_lost;
+};
+
+#define PATH_NAMED_MAX	64
+#define PATH_LOCALS_MAX 256
+
+/* count(name, n) of the rules. */
+struct path_named {
+	char name[40];
+	uint64_t n;
+};
+
+/* Shared with the supervisor, which only reads it. Odd steps: in the rules. */
+struct path_shared {
+	atomic_uint_fast64_t step;
+	atomic_uint rule; /* index of the rule that runs, for the watchdog */
+	struct path_stats stats;
+	struct path_named named[PATH_NAMED_MAX];
+	struct rule_counter rules[]; /* ruleset->count + 1 */
+};
+
+#define PATH_ROUTES 256 /* look-ups remembered; a power of two */
+
+struct path_route {
+	struct address src, dst;
+	int ifindex;
+};
+
+struct path {
+	/* Set by the owner. */
+	struct script *script;
+	const struct ruleset *rules;
+	struct path_shared *shared;
+	struct way tun;
+	int epoll;	  /* where a port waits for its sock */
+	int route_lookup; /* fd */
+	uint8_t marker[6];
+	bool audit;
+	const struct pcap_filter *filter;
+	void (*event)(struct path *w, const struct event *e);
+	void *event_arg;
+
+	/* The path's own. */
+	struct port *ports;
+	struct address locals[PATH_LOCALS_MAX];
+	unsigned nlocals;
+	struct path_route routes[PATH_ROUTES];
+	bool tun_no_gso;
+	struct match_context context;
+
+	/* The packet that is in the rules now. */
+	const struct way *way;
+	struct address src, dst; /* as it arrived */
+	uint8_t link[18];	 /* its link header */
+	uint16_t link_len;
+	struct event seen;
+	bool show;
+
+	struct packet_undo undo;
+	uint8_t in[PACKET_BUFFER];   /* read into */
+	uint8_t out[PACKET_BUFFER];  /* copies of what rules made */
+	uint8_t made[PACKET_BUFFER]; /* answers, segments */
+	uint8_t before[PACKET_BUFFER];
+};
+
+/* Prepares w once its owner's part is set; calls of the script come here. */
+void path_init(struct path *w);
+
+/* Reads and handles what waits at way, a bounded number of packets. */
+void path_read(struct path *w, const struct way *way);
+
+/* Sends what waits for port, as much as it takes now. */
+void path_drain(struct path *w, struct port *port);
+
+/* A look-up of routes is stale. */
+void path_routes_changed(struct path *w);
+
+/* The port of an ifindex, or NULL. */
+struct port *path_port(struct path *w, int ifindex);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The loop around the packet path, and what the supervisor says to it. */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "capture/capture.h"
+#include "daemon/message.h"
+
+/* Lines a second that a worker may say, and how many at once. */
+#define LOG_RATE  5
+#define LOG_BURST 20
+
+struct worker {
+	struct path path;
+	int sock;
+	double log_tokens;
+	int64_t log_time;
+	struct port *gone; /* freed once no event can name them */
+};
+
+static void log_to_supervisor(enum log_level level, const char *text, void *arg)
+{
+	struct worker *w = arg;
+	struct message m = {.kind = MESSAGE_LOG};
+	int64_t now = clock_monotonic();
+
+	w->log_tokens += (double)(now - w->log_time) * LOG_RATE / NSEC_PER_SEC;
+	if (w->log_tokens > LOG_BURST)
+		w->log_tokens = LOG_BURST;
+	w->log_time = now;
+	if (w->log_tokens < 1) {
+		w->path.shared->stats.logs_lost++;
+		return;
+	}
+	w->log_tokens -= 1;
+	m.log.level = level;
+	strncpy(m.log.text, text, sizeof(m.log.text) - 1);
+	if (message_send(w->sock, &m, NULL, 0))
+		w->path.shared->stats.logs_lost++;
+}
+
+static void event_to_supervisor(struct path *path, const struct event *e)
+{
+	struct message m;
+
+	m.kind = MESSAGE_EVENT;
+	m.event = *e;
+	if (message_send(((struct worker *)path->event_arg)->sock, &m, NULL, 0))
+		path->shared->stats.events_lost++;
+}
+
+/* ---- ports -------------------------------------------------------------- */
+
+static int watch(struct worker *w, int fd, uint32_t events, void *what)
+{
+	struct epoll_event e = {.events = events, .data.ptr = what};
+
+	return epoll_ctl(w->path.epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+}
+
+static void port_update(struct port *port, const struct message_uplink *u)
+{
+	memcpy(port->name, u->name, sizeof(port->name));
+	port->name[sizeof(port->name) - 1] = '\0';
+	memcpy(port->mac, u->mac, sizeof(port->mac));
+	port->mtu = u->mtu;
+}
+
+static void port_close(struct port *port)
+{
+	close(port->out.fd);
+	close(port->in.fd);
+	close(port->sock);
+	port->out.fd = port->in.fd = port->sock = -1;
+}
+
+static void port_down(struct worker *w, int ifindex)
+{
+	for (struct port **at = &w->path.ports; *at; at = &(*at)->next) {
+		struct port *port = *at;
+
+		if (port->ifindex != ifindex)
+			continue;
+		*at = port->next;
+		port_close(port);
+		port->next = w->gone;
+		w->gone = port;
+		return;
+	}
+}
+
+static void port_up(struct worker *w, const struct message_uplink *u,
+		    const int fds[MESSAGE_FDS])
+{
+	struct port *port = calloc(1, sizeof(*port));
+	struct queue *queue = queue_new(&queue_defaults);
+
+	if (!port || !queue || u->link_len > 14) {
+		free(port);
+		queue_free(queue);
+		log_error("worker: no memory for uplink %.15s", u->name);
+		for (int i = 0; i < MESSAGE_FDS; i++)
+			close(fds[i]);
+		return;
+	}
+	port_down(w, u->ifindex);
+	port->ifindex = u->ifindex;
+	port->link_len = u->link_len;
+	port_update(port, u);
+	port->queue = queue;
+	port->out = (struct way){WAY_WIRE, DIR_OUT, fds[0], port};
+	port->in = (struct way){WAY_WIRE, DIR_IN, fds[1], port};
+	port->sock = fds[2];
+	if (watch(w, port->out.fd, EPOLLIN, &port->out) ||
+	    watch(w, port->in.fd, EPOLLIN, &port->in) ||
+	    watch(w, port->sock, 0, port))
+		log_error("worker: cannot watch uplink %s", port->name);
+	port->next = w->path.ports;
+	w->path.ports = port;
+}
+
+static void ports_bury(struct worker *w)
+{
+	while (w->gone) {
+		struct port *port = w->gone;
+
+		w->gone = port->next;
+		queue_free(port->queue);
+		free(port);
+	}
+}
+
+/* ---- messages ----------------------------------------------------------- */
+
+static void locals_update(struct path *path, const struct message_locals *l)
+{
+	if (l->first)
+		path->nlocals = 0;
+	for (uint32_t i = 0; i < l->count && i < MESSAGE_LOCALS_MAX; i++)
+		if (path->nlocals < PATH_LOCALS_MAX)
+			path->locals[path->nlocals++] = l->list[i];
+}
+
+static void message_handle(struct worker *w, const struct message *m,
+			   const int fds[MESSAGE_FDS])
+{
+	switch (m->kind) {
+	case MESSAGE_UPLINK_UP:
+		port_up(w, &m->uplink, fds);
+		break;
+	case MESSAGE_UPLINK_CHANGED: {
+		struct port *port = path_port(&w->path, m->uplink.ifindex);
+
+		if (port)
+			port_update(port, &m->uplink);
+		break;
+	}
+	case MESSAGE_UPLINK_DOWN:
+		port_down(w, m->uplink.ifindex);
+		break;
+	case MESSAGE_LOCALS:
+		locals_update(&w->path, &m->locals);
+		break;
+	case MESSAGE_ROUTES:
+		break;
+	default:
+		return;
+	}
+	path_routes_changed(&w->path);
+}
+
+static void messages_read(struct worker *w)
+{
+	int fds[MESSAGE_FDS], r;
+	struct message m;
+
+	while ((r = message_receive(w->sock, &m, fds)) > 0)
+		message_handle(w, &m, fds);
+	if (r == 0)
+		_exit(0); /* the supervisor is gone */
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+static void worker_loop(struct worker *w)
+{
+	struct epoll_event events[64];
+
+	for (;;) {
+		int n = epoll_wait(w->path.epoll, events, 64, -1);
+
+		for (int i = 0; i < n; i++) {
+			void *what = events[i].data.ptr;
+			struct port *port;
+
+			if (what == w) {
+				messages_read(w);
+				continue;
+			}
+			if (what == &w->path.tun) {
+				path_read(&w->path, &w->path.tun);
+				continue;
+			}
+			/* A port, or one of its two ways in. */
+			for (port = w->path.ports; port; port = port->next) {
+				if (what == &port->out || what == &port->in)
+					path_read(&w->path, what);
+				else if (what == port)
+					path_drain(&w->path, port);
+				else
+					continue;
+				break;
+			}
+		}
+		ports_bury(w);
+	}
+}
+
+/* What the C library does on first use and cannot do later. */
+static void warm_up(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	tzset();
+	localtime_r(&now, &tm);
+}
+
+static int worker_isolate(const struct worker_config *cfg, struct error *err)
+{
+	int r = isolate_privileges(&cfg->user, err);
+
+	return r ? r : isolate_syscalls(err);
+}
+
+void worker_run(const struct worker_config *cfg)
+{
+	struct message ready = {.kind = MESSAGE_READY};
+	struct worker *w = calloc(1, sizeof(*w));
+	struct error err = {""};
+	sigset_t all;
+	int keep[4];
+
+	if (!w)
+		_exit(1);
+	w->sock = cfg->sock;
+	w->log_tokens = LOG_BURST;
+	w->log_time = clock_monotonic();
+	w->path.epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->path.route_lookup = route_lookup_open();
+	if (w->path.epoll < 0 || w->path.route_lookup < 0) {
+		log_error("worker: cannot start: %s", strerror(errno));
+		_exit(1);
+	}
+	keep[0] = cfg->sock;
+	keep[1] = cfg->tun;
+	keep[2] = w->path.epoll;
+	keep[3] = w->path.route_lookup;
+	isolate_descriptors(keep, 4);
+
+	w->path.script = cfg->script;
+	w->path.rules = script_ruleset(cfg->script);
+	w->path.shared = cfg->shared;
+	w->path.tun = (struct way){WAY_ROUTE, DIR_OUT, cfg->tun, NULL};
+	memcpy(w->path.marker, cfg->marker, sizeof(w->path.marker));
+	w->path.audit = cfg->audit;
+	w->path.filter = cfg->filter;
+	w->path.event = event_to_supervisor;
+	w->path.event_arg = w;
+	path_init(&w->path);
+
+	warm_up();
+	/* Signals of a terminal are the supervisor's business. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (worker_isolate(cfg, &err)) {
+		log_error("%s", err.text);
+		_exit(1);
+	}
+	log_sink(log_to_supervisor, w);
+	if (watch(w, cfg->sock, EPOLLIN, w) ||
+	    watch(w, cfg->tun, EPOLLIN, &w->path.tun) ||
+	    message_send(cfg->sock, &ready, NULL, 0))
+		_exit(1);
+	worker_loop(w);
+	_exit(1);
+}
