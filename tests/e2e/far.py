@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The far side: captures by tcpdump read with scapy, and small servers."""
+import collections
 import os
 import socket
 import struct
@@ -180,6 +181,7 @@ class Server:
     def __init__(self, ns, addr, port, family=socket.AF_INET):
         self.sock = ns.socket(family, self.kind)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.setup()
         self.sock.bind((addr, port))
         if self.kind == socket.SOCK_STREAM:
             self.sock.listen(64)
@@ -189,6 +191,12 @@ class Server:
         self._stop = False
         self._threads = [threading.Thread(target=self._loop, daemon=True)]
         self._threads[0].start()
+
+    def setup(self):
+        pass
+
+    def receive(self):
+        return self.sock.recvfrom(65535)
 
     def _loop(self):
         while not self._stop:
@@ -202,7 +210,7 @@ class Server:
                     t.start()
                     self._threads.append(t)
                 else:
-                    data, peer = self.sock.recvfrom(65535)
+                    data, peer = self.receive()
                     self.peers.append(peer)
                     self.datagram(data, peer)
             except socket.timeout:
@@ -293,8 +301,11 @@ class HttpServer(Server):
             c.sendall(self.body)
 
 
+Datagram = collections.namedtuple("Datagram", "data peer ttl tos")
+
+
 class UdpServer(Server):
-    """Remembers what came; sends it back when echo is set."""
+    """Remembers what came, and its TTL; sends it back when echo is set."""
 
     kind = socket.SOCK_DGRAM
 
@@ -302,8 +313,25 @@ class UdpServer(Server):
         self.got, self.echo = [], echo
         super().__init__(ns, addr, port)
 
+    def setup(self):
+        self.sock.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
+        self.sock.setsockopt(socket.IPPROTO_IP, 13, 1)  # IP_RECVTOS
+
+    def receive(self):
+        data, extra, _, peer = self.sock.recvmsg(65535, 256)
+        ttl = tos = None
+        for level, kind, value in extra:
+            if level == socket.IPPROTO_IP and kind == socket.IP_TTL:
+                ttl = int.from_bytes(value[:4], "little")
+            elif level == socket.IPPROTO_IP and kind == socket.IP_TOS:
+                tos = value[0]
+        self.got.append(Datagram(data, peer, ttl, tos))
+        return data, peer
+
+    def with_data(self, data):
+        return [d for d in self.got if d.data == data]
+
     def datagram(self, data, peer):
-        self.got.append((data, peer))
         if self.echo:
             self.sock.sendto(data, peer)
 

@@ -9,10 +9,11 @@
 import contextlib
 import hashlib
 import os
+import re
 import socket
 import time
 
-from far import Capture
+from far import Capture, UdpServer
 from net import Netns, wait_for
 from sluice import Sluice
 
@@ -21,6 +22,24 @@ FAR1 = "203.0.113.9"     # by up1
 GOOGLE = "8.8.8.8"
 NEAR0, NEAR1 = "10.66.0.1", "10.67.0.1"
 GW0, GW1 = "10.66.0.2", "10.67.0.2"
+PROBE, FENCE = 5999, 7777  # UDP ports
+
+# Rules that many tests use. FENCE_RULE comes first where a test wants to know
+# that all before it has been through.
+FENCE_RULE = """
+rule { name = "fence", match = { proto = "udp", dport = 7777 },
+       action = function(pkt) return ACCEPT end }
+"""
+DROP_ALL = FENCE_RULE + """
+rule { name = "drop", action = function(pkt) return DROP end }
+"""
+# Whatever went through the rules has this TTL on the wire.
+THROUGH = """
+rule { name = "through", action = function(pkt) pkt.ip.ttl = 77 end }
+"""
+LOOK = """
+rule { name = "look", action = function(pkt) end }
+"""
 
 
 class Host:
@@ -29,8 +48,12 @@ class Host:
         os.chmod(self.tmp, 0o755)
         self._n = 0
         self._open = []
+        self._udp = {}
         self.near = self.netns("near")
         self.far = self.netns("far")
+        # One IGMP report per join, so that "exactly one" can be said. (A
+        # device remembers it from when it was made.)
+        self.near.sysctl("net.ipv4.igmp_qrv", 1)
         self.near.ip("""
             link add up0 type veth peer name fu0 netns %s
             link add up1 type veth peer name fu1 netns %s
@@ -54,8 +77,6 @@ class Host:
             with contextlib.suppress(OSError):
                 ns.sysctl("net.ipv4.tcp_congestion_control", "cubic")
             ns.sysctl("net.ipv4.icmp_ratelimit", 0)
-        # One IGMP report per join, so that "exactly one" can be said.
-        self.near.sysctl("net.ipv4.igmp_qrv", 1)
         if not offload:
             for dev in ("up0", "up1"):
                 self.offload(self.near, dev, False)
@@ -79,6 +100,8 @@ class Host:
                       "wait" % (GW0, GW1))
 
     def close(self):
+        for s in self._udp.values():
+            s.close()
         for ns in reversed(self._open):
             ns.close()
 
@@ -131,6 +154,42 @@ class Host:
         finally:
             s.close()
 
+    def _ears(self):
+        if not self._udp:
+            self._udp = {port: UdpServer(self.far, "0.0.0.0", port, echo=False)
+                         for port in (PROBE, FENCE)}
+        return self._udp
+
+    def udp_arrives(self, dst=FAR, timeout=5, **kw):
+        """Sends a datagram; as the far side got it, or None. Silence is
+        known by time here: udp_blocked() is the better question."""
+        ears, nonce = self._ears(), os.urandom(16)
+        self.udp(nonce, (dst, PROBE), **kw)
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            got = ears[PROBE].with_data(nonce)
+            if got:
+                return got[0]
+            time.sleep(0.01)
+        return None
+
+    def udp_through(self, dst=FAR, ttl=77, **kw):
+        """One datagram arrives, and with the TTL that a rule gave it."""
+        d = self.udp_arrives(dst, **kw)
+        assert d, "a datagram to %s arrives" % dst
+        assert d.ttl == ttl, "TTL %d: it went past the rules" % d.ttl
+        return d
+
+    def udp_blocked(self, dst=FAR, **kw):
+        """True: the datagram did not come while one behind it, to the port
+        that the rules let pass, did."""
+        ears, nonce = self._ears(), os.urandom(16)
+        self.udp(nonce, (dst, PROBE), **kw)
+        self.udp(nonce, (dst, FENCE), **kw)
+        wait_for(lambda: ears[FENCE].with_data(nonce),
+                 "the datagram that may pass arrives")
+        return not ears[PROBE].with_data(nonce)
+
     def tcp(self, dst, timeout=10, dev=None, mark=None, src=None):
         """A connected socket."""
         s = self.near.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -154,14 +213,13 @@ class Host:
         r = self.near.run(["ping", "-n", "-q", "-c", count, "-i", "0.1", "-W",
                            wait, *options, dst], check=False,
                           timeout=count * wait + 15)
-        import re
         m = re.search(r"(\d+) received", r.stdout)
         got = int(m.group(1)) if m else 0
         if check is not None:
             assert got == check, r.stdout + r.stderr
         return got
 
-    def settle(self, cap, port=7777):
+    def settle(self, cap, port=FENCE):
         """Waits until what was sent before has been through, by every way:
         UDP to a port that every rule of the caller must let pass."""
         nonce = b"fence" + os.urandom(8)
@@ -200,6 +258,3 @@ def random_file(path, size):
     os.chmod(path, 0o644)
     return str(path)
 
-
-__all__ = ["Host", "FAR", "FAR1", "GOOGLE", "NEAR0", "NEAR1", "GW0", "GW1",
-           "echo_once", "sha256", "random_file", "wait_for", "time"]

@@ -7,8 +7,9 @@ import pytest
 
 import net
 from far import EchoServer, UdpServer
-from host import FAR, FAR1, GW0, NEAR0, NEAR1, echo_once
+from host import FAR, FAR1, GOOGLE, GW0, NEAR0, NEAR1, echo_once
 from sluice import assert_no_sanitizer_report, one_line
+from tunnel import PORT, Tunnel
 
 
 def test_each_uplink_reaches_its_far_side_with_its_own_source(host):
@@ -16,7 +17,7 @@ def test_each_uplink_reaches_its_far_side_with_its_own_source(host):
         host.udp(b"a", (FAR, 5000))
         host.udp(b"b", (FAR1, 5000))
         net.wait_for(lambda: len(u.got) == 2, "two datagrams")
-    assert {d: p[0] for d, p in u.got} == {b"a": NEAR0, b"b": NEAR1}
+    assert {d.data: d.peer[0] for d in u.got} == {b"a": NEAR0, b"b": NEAR1}
 
 
 def test_the_capture_sees_whole_packets_with_complete_checksums(host):
@@ -30,6 +31,20 @@ def test_the_capture_sees_whole_packets_with_complete_checksums(host):
     del again.chksum
     del again.payload.chksum
     assert bytes(again) == whole
+
+
+def test_a_datagram_that_arrives_is_not_blocked(host):
+    d = host.udp_arrives(FAR, ttl=33)
+    assert d.ttl == 33 and d.peer[0] == NEAR0
+    assert not host.udp_blocked(FAR)
+    with pytest.raises(AssertionError):
+        host.udp_through(FAR)
+
+
+def test_a_datagram_that_a_firewall_drops_is_blocked(host):
+    host.near.nft("table ip t { chain o { type filter hook output priority 0; "
+             "udp dport 5999 drop; }; }")
+    assert host.udp_blocked(FAR)
 
 
 def test_settle_waits_for_all_ways(host):
@@ -101,3 +116,12 @@ def test_a_namespace_of_a_dead_run_is_removed():
     net.subprocess.run(["ip", "netns", "add", name], check=True)
     net.clean_leftovers()
     assert not os.path.exists("/run/netns/" + name)
+
+
+def test_a_tunnel_as_wg_quick_sets_it_up_carries_the_default_route(host):
+    with Tunnel(host, FAR), host.capture() as cap:
+        host.ping(GOOGLE, 3, check=3)
+    inside = [f for f in cap.frames if f.ip.proto == 17 and
+              f.ip.dport == PORT]
+    assert 3 <= len(inside) < 20
+    assert not [f for f in cap.frames if f.ip.dst == GOOGLE]
