@@ -4,21 +4,11 @@
  * 1812, 9293). They are bare IP packets without link header, and know of the
  * capture what the packet they answer knew. Must not know how they are sent.
  */
-#include "packet/packet.h"
-
 #include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
-
-#define IP_HEADER   20u
-#define TCP_HEADER  20u
-#define UDP_HEADER  8u
-#define ICMP_HEADER 8u
-
-#define PROTO_ICMP 1
-#define PROTO_TCP  6
-#define PROTO_UDP  17
+#include "packet/cover.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -56,7 +46,7 @@ static uint8_t *put_ip(struct packet *out, const struct ip_fields *ip,
 {
 	uint8_t *b;
 
-	n += IP_HEADER;
+	n += IP_FIXED;
 	if (n > PACKET_MAX || out->size < PACKET_HEADROOM + n)
 		return NULL;
 	b = memset(out->head + PACKET_HEADROOM, 0, n);
@@ -68,7 +58,7 @@ static uint8_t *put_ip(struct packet *out, const struct ip_fields *ip,
 	b[9] = ip->proto;
 	memcpy(b + 12, ip->src, 4);
 	memcpy(b + 16, ip->dst, 4);
-	return b + IP_HEADER;
+	return b + IP_FIXED;
 }
 
 /* Parses what was built and completes it; in may be NULL. */
@@ -92,7 +82,7 @@ static void finish(struct packet *out, const struct packet *in)
 static int answer_fields(struct ip_fields *ip, const struct packet *in,
 			 uint8_t proto, uint8_t tos)
 {
-	const uint8_t *b = packet_at(in, 0, IP_HEADER);
+	const uint8_t *b = packet_at(in, 0, IP_FIXED);
 
 	if (!b || !in->header)
 		return -ENOENT;
@@ -119,24 +109,25 @@ int packet_clone(struct packet *out, const struct packet *in)
 	out->data = data;
 	out->tail = 0;
 	out->link_len = 0;
+	out->undo = NULL; /* keeps another packet's bytes */
 	return 0;
 }
 
 int packet_new(struct packet *out, uint8_t proto)
 {
 	struct ip_fields ip = {.proto = proto};
-	uint32_t n = proto == PROTO_TCP	   ? TCP_HEADER
-		     : proto == PROTO_UDP  ? UDP_HEADER
-		     : proto == PROTO_ICMP ? ICMP_HEADER
+	uint32_t n = proto == PROTO_TCP	   ? TCP_FIXED
+		     : proto == PROTO_UDP  ? UDP_FIXED
+		     : proto == PROTO_ICMP ? ICMP_FIXED
 					   : 0;
 	uint8_t *b = put_ip(out, &ip, n);
 
 	if (!b)
 		return -EMSGSIZE;
 	if (proto == PROTO_TCP)
-		b[12] = TCP_HEADER / 4 << 4;
+		b[12] = TCP_FIXED / 4 << 4;
 	if (proto == PROTO_UDP)
-		put_be16(b + 4, UDP_HEADER);
+		put_be16(b + 4, UDP_FIXED);
 	finish(out, NULL);
 	return 0;
 }
@@ -155,8 +146,8 @@ static uint32_t segment_length(const struct packet *in, uint8_t flags)
 
 /* A bare segment with the ports of in (at t) swapped. */
 static int put_tcp(struct packet *out, const struct packet *in,
-		   const uint8_t *t, uint32_t seq, uint32_t ack,
-		   uint8_t flags, uint16_t window)
+		   const uint8_t *t, uint32_t seq, uint32_t ack, uint8_t flags,
+		   uint16_t window)
 {
 	struct ip_fields ip;
 	uint8_t *b;
@@ -165,14 +156,14 @@ static int put_tcp(struct packet *out, const struct packet *in,
 	rc = answer_fields(&ip, in, PROTO_TCP, 0);
 	if (rc)
 		return rc;
-	b = put_ip(out, &ip, TCP_HEADER);
+	b = put_ip(out, &ip, TCP_FIXED);
 	if (!b)
 		return -EMSGSIZE;
 	memcpy(b, t + 2, 2);
 	memcpy(b + 2, t, 2);
 	put_be32(b + 4, seq);
 	put_be32(b + 8, ack);
-	b[12] = TCP_HEADER / 4 << 4;
+	b[12] = TCP_FIXED / 4 << 4;
 	b[13] = flags;
 	put_be16(b + 14, window);
 	finish(out, in);
@@ -184,7 +175,7 @@ static const uint8_t *tcp_header(const struct packet *in)
 {
 	if (!packet_has_layer(in, LAYER_TCP))
 		return NULL;
-	return packet_at(in, in->transport, TCP_HEADER);
+	return packet_at(in, in->transport, TCP_FIXED);
 }
 
 static int reply_tcp(struct packet *out, const struct packet *in)
@@ -200,7 +191,7 @@ static int reply_tcp(struct packet *out, const struct packet *in)
 
 static int reply_udp(struct packet *out, const struct packet *in)
 {
-	const uint8_t *t = packet_at(in, in->transport, UDP_HEADER);
+	const uint8_t *t = packet_at(in, in->transport, UDP_FIXED);
 	struct ip_fields ip;
 	uint8_t *b;
 	int rc;
@@ -210,12 +201,12 @@ static int reply_udp(struct packet *out, const struct packet *in)
 	rc = answer_fields(&ip, in, PROTO_UDP, 0);
 	if (rc)
 		return rc;
-	b = put_ip(out, &ip, UDP_HEADER);
+	b = put_ip(out, &ip, UDP_FIXED);
 	if (!b)
 		return -EMSGSIZE;
 	memcpy(b, t + 2, 2);
 	memcpy(b + 2, t, 2);
-	put_be16(b + 4, UDP_HEADER);
+	put_be16(b + 4, UDP_FIXED);
 	finish(out, in);
 	return 0;
 }
@@ -232,13 +223,13 @@ static int reply_echo(struct packet *out, const struct packet *in,
 	uint8_t *b;
 	int rc;
 
-	t = packet_at(in, in->transport, ICMP_HEADER);
+	t = packet_at(in, in->transport, ICMP_FIXED);
 	if (!t || !packet_has_layer(in, LAYER_ICMP) || t[0] != ICMP_ECHO)
 		return -ENOENT;
 	rc = answer_fields(&ip, in, PROTO_ICMP, in->data[1] & DSCP_MASK);
 	if (rc)
 		return rc;
-	n = with_data ? in->len - in->transport : ICMP_HEADER;
+	n = with_data ? in->len - in->transport : ICMP_FIXED;
 	b = put_ip(out, &ip, n);
 	if (!b)
 		return -EMSGSIZE;
@@ -315,7 +306,7 @@ static bool is_host(const uint8_t a[4])
 /* RFC 1812, 4.3.2.7, and RFC 1122, 3.2.2. */
 static int may_answer_by_error(const struct packet *in)
 {
-	const uint8_t *b = packet_at(in, 0, IP_HEADER), *type;
+	const uint8_t *b = packet_at(in, 0, IP_FIXED), *type;
 
 	if (!b || !in->header)
 		return -ENOENT;
@@ -329,11 +320,10 @@ static int may_answer_by_error(const struct packet *in)
 	return type && is_icmp_query(*type) ? 0 : -EPERM;
 }
 
-static int put_error(struct packet *out, const struct packet *in,
-		     uint8_t type, uint8_t code, uint32_t word,
-		     const struct address *from)
+static int put_error(struct packet *out, const struct packet *in, uint8_t type,
+		     uint8_t code, uint32_t word, const struct address *from)
 {
-	uint32_t quote = ICMP_ERROR_MAX - IP_HEADER - ICMP_HEADER;
+	uint32_t quote = ICMP_ERROR_MAX - IP_FIXED - ICMP_FIXED;
 	struct ip_fields ip;
 	uint8_t *b;
 	int rc;
@@ -351,13 +341,13 @@ static int put_error(struct packet *out, const struct packet *in,
 	}
 	if (quote > in->len)
 		quote = in->len;
-	b = put_ip(out, &ip, ICMP_HEADER + quote);
+	b = put_ip(out, &ip, ICMP_FIXED + quote);
 	if (!b)
 		return -EMSGSIZE;
 	b[0] = type;
 	b[1] = code;
 	put_be32(b + 4, word);
-	memcpy(b + ICMP_HEADER, in->data, quote);
+	memcpy(b + ICMP_FIXED, in->data, quote);
 	finish(out, in);
 	return 0;
 }

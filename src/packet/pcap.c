@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "packet/cover.h"
 
 /* libpcap's own limit for the link types below. */
 #define FRAME_MAX   262144u
@@ -106,9 +107,9 @@ static uint16_t link_header(int linktype, const uint8_t *b, uint32_t n)
 		return n < 14 ? LINK_NONE
 			      : skip_tags(b, n, get_be16(b + 12), 14);
 	case DLT_LINUX_SLL:
-		return n < SLL_HDR_LEN ? LINK_NONE
-				       : skip_tags(b, n, get_be16(b + 14),
-						   SLL_HDR_LEN);
+		return n < SLL_HDR_LEN
+			       ? LINK_NONE
+			       : skip_tags(b, n, get_be16(b + 14), SLL_HDR_LEN);
 	case DLT_LINUX_SLL2:
 		return n < SLL2_HDR_LEN
 			       ? LINK_NONE
@@ -277,8 +278,7 @@ static int64_t file_time(const struct timeval *ts)
 	return t;
 }
 
-int pcap_reader_next(struct pcap_reader *r, struct packet *p,
-		     struct error *err)
+int pcap_reader_next(struct pcap_reader *r, struct packet *p, struct error *err)
 {
 	uint8_t *frame = r->buffer + PACKET_HEADROOM;
 	struct pcap_pkthdr *hdr;
@@ -290,8 +290,8 @@ int pcap_reader_next(struct pcap_reader *r, struct packet *p,
 	if (rc == PCAP_ERROR_BREAK)
 		return 0;
 	if (rc != 1)
-		return error_set(err, -EIO, "%s: after frame %llu: %s",
-				 r->name, (unsigned long long)r->frames,
+		return error_set(err, -EIO, "%s: after frame %llu: %s", r->name,
+				 (unsigned long long)r->frames,
 				 pcap_geterr(r->pcap));
 	r->frames++;
 	if (hdr->caplen > FRAME_MAX)
@@ -359,8 +359,7 @@ int pcap_writer_open(struct pcap_writer **out, int fd, int linktype,
 	}
 	w->dumper = pcap_dump_fopen(w->pcap, file);
 	if (!w->dumper) {
-		rc = error_set(err, -EIO, "%s: %s", name,
-			       pcap_geterr(w->pcap));
+		rc = error_set(err, -EIO, "%s: %s", name, pcap_geterr(w->pcap));
 		pcap_close(w->pcap);
 		/* libpcap closes the file only where it could not write. */
 		file = NULL;
@@ -378,19 +377,19 @@ out:
 	return rc;
 }
 
-/* RFC 1071; a zero would say "none" to UDP, and the kernel avoids it for
- * every protocol. The field holds the pseudo-header's sum until then. */
-static void complete_checksum(uint8_t *b, uint32_t n,
-			      const struct packet_offload *o)
+/* Completes the checksum in a copy of p's bytes. */
+static void complete_copy(const struct packet *p, uint8_t *bytes)
 {
-	uint32_t at = (uint32_t)o->csum_start + o->csum_offset;
-	uint16_t sum;
+	struct packet copy = *p;
+	struct cover c;
 
-	if (at + 2 > n)
+	cover_find(p, &c);
+	if (c.partial && p->flags & PACKET_L4_CSUM_KEPT)
 		return;
-	sum = (uint16_t)~checksum_fold(
-		checksum_add(0, b + o->csum_start, n - o->csum_start, false));
-	put_be16(b + at, sum ? sum : 0xffff);
+	copy.head = copy.data = bytes;
+	copy.size = copy.len;
+	copy.undo = NULL;
+	cover_complete(&copy);
 }
 
 int pcap_writer_put(struct pcap_writer *w, const struct packet *p)
@@ -419,8 +418,8 @@ int pcap_writer_put(struct pcap_writer *w, const struct packet *p)
 	if (p->link_len && link)
 		memcpy(w->buffer, p->data - link, link);
 	memcpy(w->buffer + link, p->data, after);
-	if (p->offload.need_csum && !(p->flags & PACKET_L4_CSUM_KEPT))
-		complete_checksum(w->buffer + link, p->len, &p->offload);
+	if (p->offload.need_csum)
+		complete_copy(p, w->buffer + link);
 	nsec = p->time % NSEC_PER_SEC;
 	hdr.ts.tv_sec = p->time / NSEC_PER_SEC - (nsec < 0);
 	hdr.ts.tv_usec = nsec + (nsec < 0 ? NSEC_PER_SEC : 0);

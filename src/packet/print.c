@@ -4,18 +4,14 @@
  * byte shown comes from strangers, so only printable characters go out. Must
  * not know of colours, columns or JSON.
  */
-#include "packet/packet.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "packet/cover.h"
 
-#define PROTO_ICMP 1
-#define PROTO_TCP  6
-#define PROTO_UDP  17
-#define PORT_DNS   53
+#define PORT_DNS 53
 
 /* Longest text of an endpoint: an address in brackets and a port. */
 #define ENDPOINT_MAX (ADDRESS_TEXT_MAX + 8)
@@ -38,8 +34,7 @@ text_add(struct text *t, const char *fmt, ...)
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(at < t->size ? t->buf + at : NULL, t->size - at, fmt,
-		      ap);
+	n = vsnprintf(at < t->size ? t->buf + at : NULL, t->size - at, fmt, ap);
 	va_end(ap);
 	if (n > 0)
 		t->n += (size_t)n;
@@ -61,8 +56,8 @@ static bool is_printable(uint8_t c)
 
 const char *packet_proto_name(uint8_t proto)
 {
-#define TEN(t) t "0", t "1", t "2", t "3", t "4", t "5", t "6", t "7", t "8", \
-	       t "9"
+#define TEN(t)                                                                 \
+	t "0", t "1", t "2", t "3", t "4", t "5", t "6", t "7", t "8", t "9"
 	static const char *const number[260] = {
 		TEN(""),   TEN("1"),  TEN("2"),	 TEN("3"),  TEN("4"),
 		TEN("5"),  TEN("6"),  TEN("7"),	 TEN("8"),  TEN("9"),
@@ -73,12 +68,12 @@ const char *packet_proto_name(uint8_t proto)
 	};
 #undef TEN
 	static const char *const name[256] = {
-		[1] = "icmp",	 [2] = "igmp",	 [4] = "ipip",
-		[6] = "tcp",	 [17] = "udp",	 [33] = "dccp",
-		[41] = "ipv6",	 [46] = "rsvp",	 [47] = "gre",
-		[50] = "esp",	 [51] = "ah",	 [88] = "eigrp",
-		[89] = "ospf",	 [103] = "pim",	 [108] = "ipcomp",
-		[112] = "vrrp",	 [115] = "l2tp", [132] = "sctp",
+		[1] = "icmp",	   [2] = "igmp",   [4] = "ipip",
+		[6] = "tcp",	   [17] = "udp",   [33] = "dccp",
+		[41] = "ipv6",	   [46] = "rsvp",  [47] = "gre",
+		[50] = "esp",	   [51] = "ah",	   [88] = "eigrp",
+		[89] = "ospf",	   [103] = "pim",  [108] = "ipcomp",
+		[112] = "vrrp",	   [115] = "l2tp", [132] = "sctp",
 		[136] = "udplite",
 	};
 
@@ -87,21 +82,11 @@ const char *packet_proto_name(uint8_t proto)
 
 /* nft's names, and iptables' where nft has none. */
 static const char *const unreachable_code[] = {
-	"net-unreachable",
-	"host-unreachable",
-	"prot-unreachable",
-	"port-unreachable",
-	"frag-needed",
-	"source-route-failed",
-	"network-unknown",
-	"host-unknown",
-	"source-isolated",
-	"net-prohibited",
-	"host-prohibited",
-	"TOS-network-unreachable",
-	"TOS-host-unreachable",
-	"admin-prohibited",
-	"host-precedence-violation",
+	"net-unreachable",	"host-unreachable", "prot-unreachable",
+	"port-unreachable",	"frag-needed",	    "source-route-failed",
+	"network-unknown",	"host-unknown",	    "source-isolated",
+	"net-prohibited",	"host-prohibited",  "TOS-network-unreachable",
+	"TOS-host-unreachable", "admin-prohibited", "host-precedence-violation",
 	"precedence-cutoff",
 };
 
@@ -167,8 +152,7 @@ static void add_icmp_id(struct text *t, const struct packet *p,
 static void add_icmp_unreachable(struct text *t, const struct packet *p,
 				 uint32_t code)
 {
-	const size_t n =
-		sizeof(unreachable_code) / sizeof(unreachable_code[0]);
+	const size_t n = sizeof(unreachable_code) / sizeof(unreachable_code[0]);
 	uint32_t mtu;
 
 	if (code < n)
@@ -187,8 +171,7 @@ static void add_icmp_redirect(struct text *t, const struct packet *p,
 	uint8_t b[4];
 	uint32_t v;
 
-	text_add(t, "redirect %s",
-		 code == 0 || code == 2 ? "network" : "host");
+	text_add(t, "redirect %s", code == 0 || code == 2 ? "network" : "host");
 	if (packet_get(p, FIELD_ICMP_GATEWAY, &v))
 		return;
 	put_be32(b, v);
@@ -252,10 +235,10 @@ static const char *dns_type(uint16_t type, char buf[16])
 		uint16_t type;
 		const char *name;
 	} types[] = {
-		{1, "A"},	{2, "NS"},	{5, "CNAME"},  {6, "SOA"},
-		{12, "PTR"},	{15, "MX"},	{16, "TXT"},   {28, "AAAA"},
-		{33, "SRV"},	{35, "NAPTR"},	{43, "DS"},    {48, "DNSKEY"},
-		{64, "SVCB"},	{65, "HTTPS"},	{252, "AXFR"}, {255, "ANY"},
+		{1, "A"},     {2, "NS"},     {5, "CNAME"},  {6, "SOA"},
+		{12, "PTR"},  {15, "MX"},    {16, "TXT"},   {28, "AAAA"},
+		{33, "SRV"},  {35, "NAPTR"}, {43, "DS"},    {48, "DNSKEY"},
+		{64, "SVCB"}, {65, "HTTPS"}, {252, "AXFR"}, {255, "ANY"},
 	};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -305,8 +288,7 @@ static bool dns_name(const struct packet *p, uint32_t *off,
 static void add_dns(struct text *t, const struct packet *p)
 {
 	static const char *const rcodes[] = {
-		"",	    "FORMERR",	"SERVFAIL",
-		"NXDOMAIN", "NOTIMP",	"REFUSED",
+		"", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
 	};
 	const uint8_t *h = packet_at(p, p->payload, DNS_HEADER), *q;
 	uint32_t off = p->payload + DNS_HEADER;
@@ -377,10 +359,10 @@ const char *packet_detail(const struct packet *p, char *buf, size_t size)
 		add_odd(&t, p);
 		return buf;
 	}
-	if (p->flags & PACKET_TRUNCATED)
-		text_add(&t, "truncated");
-	else if (!(p->flags & PACKET_LATER_FRAGMENT))
+	if (p->transport)
 		add_transport(&t, p);
+	if (p->flags & PACKET_TRUNCATED)
+		text_add(&t, "%struncated", t.n ? " " : "");
 	if (p->flags & PACKET_FRAGMENT)
 		add_fragment(&t, p);
 	return buf;
