@@ -88,7 +88,8 @@ struct packet {
 	/* Set by packet_parse. */
 	uint16_t header;    /* bytes of the IP header; 0 when ODD */
 	uint16_t transport; /* offset of the transport header; 0: no view */
-	uint16_t payload;   /* offset of what follows it; 0: no view */
+	uint16_t payload;   /* offset of what follows it; 0: no view. Other
+			     * protocols than TCP, UDP, ICMP: == transport */
 	uint8_t proto;	    /* IP protocol number */
 	uint16_t flags;	    /* enum packet_flag */
 
@@ -121,7 +122,11 @@ void packet_parse(struct packet *p);
 /* len bytes at off if they are all there, else NULL. The one way to bytes. */
 const uint8_t *packet_at(const struct packet *p, uint32_t off, uint32_t n);
 
-/* Overwrites n bytes at off; checksums follow. -ERANGE: outside the packet. */
+/*
+ * Overwrites n bytes at off; checksums follow, and so does what packet_parse
+ * finds. A checksum field among the bytes is kept as written (the KEPT flags;
+ * need_csum ends, but in a super-packet). -ERANGE: outside the packet.
+ */
 int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n);
 
 /*
@@ -129,14 +134,16 @@ int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n);
  * header (or of the IP header where there is no transport view), by n bytes:
  * total length, UDP length and checksums follow.
  * -ERANGE: outside; -EMSGSIZE: it would not fit PACKET_MAX or the buffer;
- * -EOPNOTSUPP: a length change in a super-packet (gso_type).
+ * -EOPNOTSUPP: a length change in a super-packet (gso_type). src must not
+ * lie in the packet. A length change drops the tail.
  */
 int packet_splice(struct packet *p, uint32_t off, uint32_t old,
 		  const void *src, uint32_t n);
 
 /* The same for bytes between the fixed part of the IP or TCP header and its
  * end (options): n is padded with zeros to a multiple of 4; header length,
- * offload and checksums follow. Same errors. */
+ * offload and checksums follow. Same errors; -ERANGE also without such a
+ * header, -EMSGSIZE also for more than 40 bytes. */
 int packet_set_ip_options(struct packet *p, const void *src, uint32_t n);
 int packet_set_tcp_options(struct packet *p, const void *src, uint32_t n);
 
@@ -232,8 +239,9 @@ uint16_t checksum_fold(uint64_t sum); /* not inverted */
 /* RFC 1624 equation 3: a stored checksum after old became new. */
 uint16_t checksum_update(uint16_t stored, uint64_t old_sum, uint64_t new_sum);
 
-/* Writes IP header and transport checksums from scratch (but KEPT ones);
- * need_csum is left as it is unless complete: then it is cleared. */
+/* Writes IP header and transport checksums from scratch (but KEPT ones; a
+ * UDP checksum of zero is computed as well); need_csum is left as it is
+ * unless complete: then it is cleared. */
 void packet_checksum(struct packet *p, bool complete);
 
 /* True where the IP / transport checksum is right, or cannot be judged
