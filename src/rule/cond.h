@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A condition as it is evaluated, and what is known of each match key.
+ * Internal to the match files.
+ */
+#ifndef SLUICE_RULE_COND_H
+#define SLUICE_RULE_COND_H
+
+#include "rule/match.h"
+#include "rule/range.h"
+
+enum key_kind {
+	KEY_NUMBER,  /* or a name that stands for one */
+	KEY_CHOICE,  /* names only */
+	KEY_ADDRESS,
+	KEY_FLAGS,
+	KEY_IFACE,
+	KEY_BYTES,
+	KEY_KERNEL, /* not ours to answer */
+};
+
+struct key_info {
+	const char *name;
+	enum key_kind kind;
+	uint8_t cost;		       /* the order of evaluation */
+	uint32_t max;		       /* of a number */
+	int (*number)(const char *name); /* <0: no such name; may be NULL */
+	const char *want;	       /* "is not ..." */
+};
+extern const struct key_info match_keys[MATCH_KEYS];
+
+struct cond {
+	struct match_cond pub; /* first: the list is of these */
+	uint32_t room;	       /* values allocated */
+	uint32_t positive;     /* values without negate */
+	uint32_t sets;	       /* of them, sets */
+	/* Numbers and addresses once more, to be searched: without negate,
+	 * and with it. Of addresses the second is IPv6; else it is unused. */
+	struct ranges in[2], out[2];
+};
+
+struct match {
+	struct match_cond *first;
+};
+
+static inline struct cond *cond_of(struct match_cond *c)
+{
+	return (struct cond *)c;
+}
+
+/* True if an interface name that pattern a admits is one that b admits,
+ * whichever it is; a may be a name. */
+bool iface_within(const char *a, const char *b);
+
+/* The TCP flags that a value of MATCH_TCP_FLAGS admits. */
+static inline bool flags_within(uint32_t flags, const struct match_value *v)
+{
+	return (flags & v->high) == v->low;
+}
+
+#endif

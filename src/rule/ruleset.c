@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "rule/ruleset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *verdict_name(enum verdict_kind kind)
+{
+	static const char *const names[] = {
+		[VERDICT_NONE] = "NONE",       [VERDICT_ACCEPT] = "ACCEPT",
+		[VERDICT_DROP] = "DROP",       [VERDICT_REJECT] = "REJECT",
+		[VERDICT_REPLACE] = "REPLACE", [VERDICT_VIA] = "VIA",
+		[VERDICT_ERROR] = "ERROR",
+	};
+
+	return names[kind];
+}
+
+struct ruleset *ruleset_new(void)
+{
+	struct ruleset *rs = calloc(1, sizeof(*rs));
+
+	if (!rs)
+		return NULL;
+	rs->last = &rs->first;
+	rs->policy = VERDICT_ACCEPT;
+	rs->on_error = VERDICT_ACCEPT;
+	rs->dirs = 1u << DIR_OUT;
+	return rs;
+}
+
+void rule_free(struct rule *r)
+{
+	if (!r)
+		return;
+	while (r->rewrite) {
+		struct rewrite *w = r->rewrite;
+
+		r->rewrite = w->next;
+		free(w);
+	}
+	match_free(r->match);
+	free(r->name);
+	free(r->origin);
+	free(r);
+}
+
+void ruleset_free(struct ruleset *rs)
+{
+	if (!rs)
+		return;
+	while (rs->first) {
+		struct rule *r = rs->first;
+
+		rs->first = r->next;
+		rule_free(r);
+	}
+	free(rs);
+}
+
+void ruleset_add(struct ruleset *rs, struct rule *r)
+{
+	r->index = rs->count++;
+	r->next = NULL;
+	*rs->last = r;
+	rs->last = &r->next;
+}
+
+/* Ours to write; others may be reading it. */
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* A packet counts for a rule when its match held and its where did not say
+ * no: this is what people mean by a hit. */
+static void count_packet(struct rule_counter *c, const struct packet *p)
+{
+	if (!c)
+		return;
+	count(&c->packets, 1);
+	count(&c->bytes, p->len);
+}
+
+static const struct verdict nothing = {
+	.kind = VERDICT_NONE,
+	.reject_code = REJECT_DEFAULT,
+};
+
+/* One rule whose match held. Leaves v->kind NONE to go on. */
+static void rule_run(const struct rule *r, struct packet *p,
+		     const struct ruleset_calls *calls, struct rule_counter *c,
+		     struct verdict *v)
+{
+	int holds = 1;
+
+	*v = nothing;
+	if (r->where)
+		holds = calls && calls->where ? calls->where(calls->arg, r, p)
+					      : -1;
+	if (!holds)
+		return;
+	count_packet(c, p);
+	if (holds < 0) {
+		v->kind = VERDICT_ERROR;
+	} else {
+		for (struct rewrite *w = r->rewrite; w; w = w->next)
+			rewrite_apply(w, p);
+		if (!r->action)
+			*v = r->constant;
+		else if (calls && calls->action)
+			calls->action(calls->arg, r, p, v);
+		else
+			v->kind = VERDICT_ERROR;
+	}
+	if (c && v->kind == VERDICT_ERROR)
+		count(&c->errors, 1);
+	v->rule = r;
+}
+
+void ruleset_run(const struct ruleset *rs, struct packet *p,
+		 const struct match_context *ctx,
+		 const struct ruleset_calls *calls,
+		 struct rule_counter *counters, struct verdict *v)
+{
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		if (r->match && !match_holds(r->match, p, ctx))
+			continue;
+		rule_run(r, p, calls, counters ? &counters[r->index] : NULL, v);
+		if (v->kind != VERDICT_NONE)
+			return;
+	}
+	*v = nothing;
+	v->kind = rs->policy;
+	count_packet(counters ? &counters[rs->count] : NULL, p);
+}
+
+static bool is_open(const struct rule *r)
+{
+	return !r->match || !match_conds(r->match);
+}
+
+/* The rule before r that lets nothing through to it, or NULL. */
+static const struct rule *decided_before(const struct ruleset *rs,
+					 const struct rule *r)
+{
+	for (const struct rule *o = rs->first; o && o != r; o = o->next)
+		if (is_open(o) && !o->where && !o->action &&
+		    o->constant.kind != VERDICT_NONE)
+			return o;
+	return NULL;
+}
+
+static void why_match(const struct rule *r, char *why, size_t size)
+{
+	const char *by = is_open(r) ? "for every packet" : "decided by its match";
+
+	if (r->constant.kind != VERDICT_NONE)
+		snprintf(why, size, "constant verdict %s%s, %s in C",
+			 verdict_name(r->constant.kind),
+			 r->rewrite ? " after a constant rewrite" : "", by);
+	else if (r->rewrite)
+		snprintf(why, size, "constant rewrite, %s in C", by);
+	else
+		snprintf(why, size, "only counts packets, %s in C", by);
+}
+
+enum plan_place rule_place(const struct ruleset *rs, const struct rule *r,
+			   char *why, size_t size)
+{
+	enum plan_place place = r->where || r->action ? PLAN_LUA : PLAN_MATCH;
+	const struct rule *before = decided_before(rs, r);
+	char match[256];
+	struct error err;
+
+	if (r->match && match_is_empty(r->match, &err))
+		snprintf(why, size, "never runs: %s", err.text);
+	else if (before)
+		snprintf(why, size, "never runs: rule %s decides every packet before it",
+			 before->name ? before->name : "-");
+	else if (place == PLAN_MATCH)
+		why_match(r, why, size);
+	else
+		snprintf(why, size, "%s: Lua runs for %s%s",
+			 r->action ? "function" : "where",
+			 is_open(r) ? "every packet" : "packets that match ",
+			 is_open(r) ? ""
+				    : match_text(r->match, match,
+						 sizeof(match)));
+	return place;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Members by prefix length: a hash table for each length in use, asked from
+ * the longest on. A slot holds a member's hash beside its place, so that a
+ * length that does not have the address costs one cache line.
+ *
+ * Time is only ever what the callers say; nothing here reads a clock.
+ */
+#include "rule/set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "base/bytes.h"
+#include "rule/range.h"
+
+#define FAMILIES	2
+#define LENGTHS		129
+#define TABLE_MIN	8u
+#define MEMBERS_MAX	(1u << 30)
+
+/* An address at the top of 128 bits, so that a prefix of either family is
+ * the first bits of it. */
+struct key {
+	uint64_t high, low;
+};
+
+struct member {
+	struct key key;
+	int64_t until; /* 0: for ever; of a free member: the next free one */
+	uint8_t family, length;
+	bool exclude, used;
+};
+
+struct slot {
+	uint32_t hash;
+	uint32_t member; /* its place + 1; 0: free */
+};
+
+struct table {
+	struct slot *slot;
+	uint32_t size; /* a power of two, at most half full */
+	uint32_t count;
+};
+
+struct set {
+	unsigned refs;
+	char *name;
+	uint64_t seed[2];
+	struct member *member;
+	uint32_t top, room; /* members ever used, allocated */
+	uint32_t free;	    /* place + 1 of the first free one below top */
+	uint32_t count;
+	struct table table[FAMILIES][LENGTHS];
+	uint8_t length[FAMILIES][LENGTHS]; /* in use, longest first */
+	unsigned lengths[FAMILIES];
+	int64_t seen; /* the time that was last said */
+};
+
+struct set *set_new(const char *name)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	struct set *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->name = strdup(name ? name : "set");
+	if (!s->name) {
+		free(s);
+		return NULL;
+	}
+	s->refs = 1;
+	/* Whoever can choose the addresses that a rule adds must not be able
+	 * to choose where they collide. */
+	if (random)
+		memcpy(s->seed, random, sizeof(s->seed));
+	s->seed[1] |= 1;
+	return s;
+}
+
+struct set *set_ref(struct set *s)
+{
+	s->refs++;
+	return s;
+}
+
+void set_unref(struct set *s)
+{
+	if (!s || --s->refs)
+		return;
+	for (unsigned f = 0; f < FAMILIES; f++)
+		for (unsigned i = 0; i < LENGTHS; i++)
+			free(s->table[f][i].slot);
+	free(s->member);
+	free(s->name);
+	free(s);
+}
+
+const char *set_name(const struct set *s)
+{
+	return s->name;
+}
+
+static uint64_t get_be64(const uint8_t *b)
+{
+	return (uint64_t)get_be32(b) << 32 | get_be32(b + 4);
+}
+
+static struct key key_of(const struct address *a)
+{
+	struct key k = {(uint64_t)get_be32(a->byte) << 32, 0};
+
+	if (a->size == 16)
+		k = (struct key){get_be64(a->byte), get_be64(a->byte + 8)};
+	return k;
+}
+
+static struct key key_cut(struct key k, unsigned length)
+{
+	if (length < 64)
+		return (struct key){length ? k.high & ~(UINT64_MAX >> length)
+					   : 0, 0};
+	if (length < 128)
+		k.low &= ~(UINT64_MAX >> (length - 64));
+	if (length == 64)
+		k.low = 0;
+	return k;
+}
+
+static uint32_t key_hash(const struct set *s, struct key k)
+{
+	u128 m = (u128)(k.high ^ s->seed[0]) * (k.low ^ s->seed[1]);
+
+	return (uint32_t)((uint64_t)(m >> 64) ^ (uint64_t)m ^
+			  (uint64_t)m >> 32);
+}
+
+/* The slot that has k, or NULL. */
+static struct slot *table_find(const struct set *s, const struct table *t,
+			       uint32_t hash, struct key k)
+{
+	uint32_t mask = t->size - 1;
+
+	if (!t->count)
+		return NULL;
+	for (uint32_t i = hash & mask; t->slot[i].member; i = (i + 1) & mask) {
+		const struct member *m;
+
+		if (t->slot[i].hash != hash)
+			continue;
+		m = &s->member[t->slot[i].member - 1];
+		if (m->key.high == k.high && m->key.low == k.low)
+			return &t->slot[i];
+	}
+	return NULL;
+}
+
+static void table_put(struct table *t, struct slot slot)
+{
+	uint32_t mask = t->size - 1, i = slot.hash & mask;
+
+	while (t->slot[i].member)
+		i = (i + 1) & mask;
+	t->slot[i] = slot;
+}
+
+static int table_grow(struct table *t)
+{
+	struct table old = *t;
+
+	if (t->size >= 2 * (t->count + 1))
+		return 0;
+	t->size = old.size ? old.size * 2 : TABLE_MIN;
+	t->slot = calloc(t->size, sizeof(*t->slot));
+	if (!t->slot) {
+		*t = old;
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < old.size; i++)
+		if (old.slot[i].member)
+			table_put(t, old.slot[i]);
+	free(old.slot);
+	return 0;
+}
+
+/* Closes the gap that at leaves, so that no search ends early. */
+static void table_take(struct table *t, struct slot *at)
+{
+	uint32_t mask = t->size - 1, gap = (uint32_t)(at - t->slot), i = gap;
+
+	for (;;) {
+		i = (i + 1) & mask;
+		if (!t->slot[i].member)
+			break;
+		if (((i - t->slot[i].hash) & mask) < ((i - gap) & mask))
+			continue; /* its place is behind the gap */
+		t->slot[gap] = t->slot[i];
+		gap = i;
+	}
+	t->slot[gap].member = 0;
+	t->count--;
+}
+
+/* Notes anew which lengths are in use. */
+static void list_lengths(struct set *s, unsigned family)
+{
+	unsigned n = 0;
+
+	for (unsigned i = LENGTHS; i--;)
+		if (s->table[family][i].count)
+			s->length[family][n++] = (uint8_t)i;
+	s->lengths[family] = n;
+}
+
+static void member_remove(struct set *s, struct table *t, struct slot *at)
+{
+	uint32_t place = at->member;
+	struct member *m = &s->member[place - 1];
+	unsigned family = m->family;
+
+	table_take(t, at);
+	m->used = false;
+	m->until = s->free;
+	s->free = place;
+	s->count--;
+	if (!t->count)
+		list_lengths(s, family);
+}
+
+static bool is_alive(const struct member *m, int64_t now)
+{
+	return m->used && (!m->until || m->until > now);
+}
+
+/* Removes what had expired when the time was last said. */
+static void sweep(struct set *s)
+{
+	for (uint32_t i = 0; i < s->top; i++) {
+		struct member *m = &s->member[i];
+		struct table *t = &s->table[m->family][m->length];
+
+		if (m->used && !is_alive(m, s->seen))
+			member_remove(s, t,
+				      table_find(s, t, key_hash(s, m->key),
+						 m->key));
+	}
+}
+
+/* Makes sure that there is a member to be taken. */
+static int reserve_member(struct set *s)
+{
+	struct member *member;
+	uint32_t room = s->room ? s->room * 2 : TABLE_MIN;
+
+	if (s->free || s->top < s->room)
+		return 0;
+	sweep(s);
+	/* Grow all the same if that gave little, or the next sweep is near. */
+	if (s->count < s->room - s->room / 4)
+		return 0;
+	if (room > MEMBERS_MAX)
+		return s->free ? 0 : -ENOMEM;
+	member = realloc(s->member, room * sizeof(*member));
+	if (!member)
+		return s->free ? 0 : -ENOMEM;
+	s->member = member;
+	s->room = room;
+	return 0;
+}
+
+static uint32_t take_member(struct set *s)
+{
+	uint32_t place = s->free;
+
+	if (place)
+		s->free = (uint32_t)s->member[place - 1].until;
+	else
+		place = ++s->top;
+	s->count++;
+	return place;
+}
+
+int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
+{
+	unsigned family = p->address.size == 16;
+	struct table *t;
+	struct slot slot, *old;
+	struct key k;
+	int ret;
+
+	if ((p->address.size != 4 && !family) ||
+	    p->length > p->address.size * 8)
+		return -EINVAL;
+	k = key_cut(key_of(&p->address), p->length);
+	t = &s->table[family][p->length];
+	slot.hash = key_hash(s, k);
+	old = table_find(s, t, slot.hash, k);
+	if (old) {
+		s->member[old->member - 1].exclude = exclude;
+		s->member[old->member - 1].until = until;
+		return 0;
+	}
+	ret = reserve_member(s);
+	if (!ret)
+		ret = table_grow(t);
+	if (ret)
+		return ret;
+	slot.member = take_member(s);
+	s->member[slot.member - 1] = (struct member){
+		.key = k,
+		.until = until,
+		.family = (uint8_t)family,
+		.length = p->length,
+		.exclude = exclude,
+		.used = true,
+	};
+	table_put(t, slot);
+	if (!t->count++)
+		list_lengths(s, family);
+	return 0;
+}
+
+int set_remove(struct set *s, const struct prefix *p)
+{
+	unsigned family = p->address.size == 16;
+	struct slot *at;
+	struct table *t;
+	struct key k;
+
+	if (p->length > p->address.size * 8)
+		return -ENOENT;
+	k = key_cut(key_of(&p->address), p->length);
+	t = &s->table[family][p->length];
+	at = table_find(s, t, key_hash(s, k), k);
+	if (!at)
+		return -ENOENT;
+	member_remove(s, t, at);
+	return 0;
+}
+
+bool set_has(const struct set *s, const struct address *a, int64_t now)
+{
+	unsigned family = a->size == 16;
+	struct key whole;
+
+	/* For sweep: no set is ever made read-only. */
+	((struct set *)s)->seen = now;
+	if (!a->size)
+		return false;
+	whole = key_of(a);
+	for (unsigned i = 0; i < s->lengths[family]; i++) {
+		unsigned length = s->length[family][i];
+		struct key k = key_cut(whole, length);
+		const struct slot *at = table_find(
+			s, &s->table[family][length], key_hash(s, k), k);
+		const struct member *m;
+
+		if (!at)
+			continue;
+		m = &s->member[at->member - 1];
+		if (is_alive(m, now))
+			return !m->exclude;
+	}
+	return false;
+}
+
+/* Members that have expired count until their place is needed. */
+size_t set_count(const struct set *s)
+{
+	return s->count;
+}
+
+void set_each(const struct set *s, int64_t now,
+	      void (*f)(const struct prefix *p, bool exclude, int64_t until,
+			void *arg),
+	      void *arg)
+{
+	for (uint32_t i = 0; i < s->top; i++) {
+		struct member m = s->member[i]; /* f may change the set */
+		unsigned size = m.family ? 16 : 4;
+		u128 v = (u128)m.key.high << 64 | m.key.low;
+		struct prefix p = {.length = m.length};
+
+		if (!is_alive(&m, now))
+			continue;
+		p.address = address_from_number(v >> (128 - 8 * size), size);
+		f(&p, m.exclude, m.until, arg);
+	}
+}
