@@ -115,6 +115,29 @@ static int64_t host_now(void *arg)
 	return ((struct path *)arg)->context.now;
 }
 
+/* Functions are called through these, which note for the watchdog which rule
+ * it was. */
+static int call_where(void *arg, const struct rule *r, struct packet *p)
+{
+	const struct ruleset_calls *calls =
+		script_calls(((struct path *)arg)->script);
+
+	atomic_store_explicit(&((struct path *)arg)->shared->rule, r->index,
+			      memory_order_relaxed);
+	return calls->where(calls->arg, r, p);
+}
+
+static void call_action(void *arg, const struct rule *r, struct packet *p,
+			struct verdict *v)
+{
+	const struct ruleset_calls *calls =
+		script_calls(((struct path *)arg)->script);
+
+	atomic_store_explicit(&((struct path *)arg)->shared->rule, r->index,
+			      memory_order_relaxed);
+	calls->action(calls->arg, r, p, v);
+}
+
 void path_init(struct path *w)
 {
 	const struct script_host host = {
@@ -128,6 +151,7 @@ void path_init(struct path *w)
 	};
 
 	w->context = (struct match_context){.resolve = resolve, .arg = w};
+	w->calls = (struct ruleset_calls){call_where, call_action, w};
 	w->undo.bytes = w->before;
 	script_set_host(w->script, &host);
 }
@@ -242,8 +266,8 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	stats->bytes += p.len;
 
 	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
-	ruleset_run(w->rules, &p, &w->context, script_calls(w->script),
-		    w->shared->rules, &v);
+	ruleset_run(w->rules, &p, &w->context, &w->calls, w->shared->rules,
+		    &v);
 	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
 
 	stats->verdict[v.kind]++;

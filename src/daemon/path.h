@@ -102,6 +102,7 @@ struct path {
 	struct path_route routes[PATH_ROUTES];
 	bool tun_no_gso;
 	struct match_context context;
+	struct ruleset_calls calls;
 
 	/* The packet that is in the rules now. */
 	const struct way *way;

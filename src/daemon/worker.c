@@ -246,7 +246,7 @@ void worker_run(const struct worker_config *cfg)
 	struct message ready = {.kind = MESSAGE_READY};
 	struct worker *w = calloc(1, sizeof(*w));
 	struct error err = {""};
-	sigset_t all;
+	sigset_t terminal;
 	int keep[4];
 
 	if (!w)
@@ -279,8 +279,13 @@ void worker_run(const struct worker_config *cfg)
 
 	warm_up();
 	/* Signals of a terminal are the supervisor's business. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&terminal);
+	sigaddset(&terminal, SIGINT);
+	sigaddset(&terminal, SIGQUIT);
+	sigaddset(&terminal, SIGTERM);
+	sigaddset(&terminal, SIGHUP);
+	sigaddset(&terminal, SIGPIPE);
+	sigprocmask(SIG_SETMASK, &terminal, NULL);
 	if (worker_isolate(cfg, &err)) {
 		log_error("%s", err.text);
 		_exit(1);

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/supervisor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/crew.h"
+#include "daemon/output.h"
+
+/* Between two looks at the workers. */
+#define TICK	      (100 * NSEC_PER_MSEC)
+/* How long the first workers may take to say they are ready. */
+#define START_TIMEOUT (30 * NSEC_PER_SEC)
+/* Messages taken from one worker before the others have their turn. */
+#define MESSAGE_BATCH 256
+
+struct supervisor {
+	const struct supervisor_config *cfg;
+	struct capture *capture;
+	struct crew crew;
+	struct output out;
+	struct owner_lookup *owners;
+	int signals;
+	sigset_t old_mask;
+	pid_t command;
+	bool colour;
+	bool up;
+	bool stop;
+	int status;
+};
+
+/* ---- what the capture tells --------------------------------------------- */
+
+static void on_uplink_up(void *arg, const struct uplink *u)
+{
+	struct supervisor *s = arg;
+
+	crew_uplink_up(&s->crew, u);
+	if (s->up)
+		log_info("uplink %s is up", u->name);
+}
+
+static void on_uplink_changed(void *arg, const struct uplink *u)
+{
+	crew_uplink_changed(&((struct supervisor *)arg)->crew, u);
+}
+
+static void on_uplink_down(void *arg, int ifindex)
+{
+	struct supervisor *s = arg;
+
+	crew_uplink_down(&s->crew, ifindex);
+	if (s->up)
+		log_info("uplink %d is gone", ifindex);
+}
+
+static void on_locals(void *arg, const struct address *list, unsigned n)
+{
+	crew_locals(&((struct supervisor *)arg)->crew, list, n);
+}
+
+static void on_routes(void *arg)
+{
+	crew_routes(&((struct supervisor *)arg)->crew);
+}
+
+static const char *mode_name(enum capture_mode mode)
+{
+	return mode == CAPTURE_WIRE ? "at the wire" : "by route";
+}
+
+static void on_mode(void *arg, enum capture_mode mode, const char *why)
+{
+	if (((struct supervisor *)arg)->up)
+		log_info("now capturing %s: %s", mode_name(mode), why);
+}
+
+/* ---- what workers tell -------------------------------------------------- */
+
+static void event_show(struct supervisor *s, struct event *e)
+{
+	const struct ruleset *rs = script_ruleset(s->cfg->script);
+	struct owner owner = {0}, *known = NULL;
+	char line[2048];
+	size_t n;
+
+	if (!s->cfg->audit)
+		return;
+	event_sanitize(e);
+	/* An arrival's socket is the one it is for. */
+	if (s->owners && (e->sport || e->dport)) {
+		bool in = e->dir == DIR_IN;
+
+		if (!owner_lookup(s->owners, e->proto, in ? &e->dst : &e->src,
+				  in ? e->dport : e->sport,
+				  in ? &e->src : &e->dst,
+				  in ? e->sport : e->dport, &owner))
+			known = &owner;
+	}
+	n = s->cfg->json ? event_json(e, rs, known, line, sizeof(line))
+			 : event_line(e, rs, known, s->colour, line,
+				      sizeof(line));
+	output_put(&s->out, line, n);
+}
+
+static void worker_messages(struct supervisor *s, struct crew_member *m)
+{
+	int fds[MESSAGE_FDS];
+	struct message msg;
+
+	for (int i = 0; i < MESSAGE_BATCH; i++) {
+		int r = message_receive(m->sock, &msg, fds);
+
+		if (r == -EPROTO)
+			continue;
+		if (r <= 0)
+			return;
+		switch (msg.kind) {
+		case MESSAGE_READY:
+			m->ready = true;
+			break;
+		case MESSAGE_LOG:
+			msg.log.text[sizeof(msg.log.text) - 1] = '\0';
+			log_line(msg.log.level <= LOG_DEBUG ? msg.log.level
+							    : LOG_WARN,
+				 "%s", msg.log.text);
+			break;
+		case MESSAGE_EVENT:
+			event_show(s, &msg.event);
+			break;
+		default: /* not for us to hear */
+			break;
+		}
+	}
+}
+
+/* ---- children ----------------------------------------------------------- */
+
+static void command_start(struct supervisor *s)
+{
+	char **argv = s->cfg->command;
+
+	s->command = fork();
+	if (s->command < 0) {
+		log_error("cannot start %s: %s", argv[0], strerror(errno));
+		s->command = 0;
+		s->status = 1;
+		s->stop = true;
+		return;
+	}
+	if (s->command)
+		return;
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	execvp(argv[0], argv);
+	log_error("cannot run %s: %s", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static void worker_ended(struct supervisor *s, unsigned i, int status)
+{
+	struct crew_member *m = &s->crew.member[i];
+
+	worker_messages(s, m); /* its last words */
+	m->pid = 0;
+	if (s->stop)
+		return;
+	if (!m->ready && !s->up) {
+		s->status = 1;
+		s->stop = true;
+		return;
+	}
+	if (WIFSIGNALED(status))
+		log_warn("worker %u was ended by signal %d; starting another",
+			 i, WTERMSIG(status));
+	else
+		log_warn("worker %u ended with status %d; starting another", i,
+			 WEXITSTATUS(status));
+}
+
+static void reap(struct supervisor *s)
+{
+	int status, i;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == s->command) {
+			s->command = 0;
+			s->status = WIFSIGNALED(status)
+					    ? 128 + WTERMSIG(status)
+					    : WEXITSTATUS(status);
+			s->stop = true;
+			continue;
+		}
+		i = crew_find(&s->crew, pid);
+		if (i >= 0)
+			worker_ended(s, (unsigned)i, status);
+	}
+}
+
+/* Workers that are missing are started again (not too often). */
+static void refill(struct supervisor *s)
+{
+	struct error err;
+
+	for (unsigned i = 0; i < s->crew.count; i++) {
+		int r;
+
+		if (s->crew.member[i].pid)
+			continue;
+		r = crew_start(&s->crew, i, &err);
+		if (r && r != -EAGAIN)
+			log_error("%s", err.text);
+	}
+}
+
+static void signal_handle(struct supervisor *s)
+{
+	struct signalfd_siginfo si;
+
+	while (read(s->signals, &si, sizeof(si)) == sizeof(si)) {
+		switch (si.ssi_signo) {
+		case SIGCHLD:
+			reap(s);
+			break;
+		case SIGINT:
+		case SIGQUIT:
+			/* From the terminal: the command has got it too, and
+			 * its end is ours. */
+			if (s->command && si.ssi_code == SI_KERNEL)
+				break;
+			/* fall through */
+		default:
+			s->stop = true;
+			break;
+		}
+	}
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+static int wait_milliseconds(struct supervisor *s)
+{
+	int64_t t = TICK, c = capture_timeout(s->capture);
+
+	if (c >= 0 && c < t)
+		t = c;
+	return (int)((t + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+}
+
+static void turn(struct supervisor *s)
+{
+	struct pollfd p[3 + CAPTURE_WORKERS_MAX];
+	struct error err = {""};
+	unsigned n = 0;
+
+	p[n++] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = capture_fd(s->capture),
+				 .events = POLLIN};
+	p[n++] = (struct pollfd){.fd = s->out.used ? s->out.fd : -1,
+				 .events = POLLOUT};
+	for (unsigned i = 0; i < s->crew.count; i++)
+		p[n++] = (struct pollfd){.fd = s->crew.member[i].sock,
+					 .events = POLLIN};
+	poll(p, n, wait_milliseconds(s));
+	if (p[0].revents)
+		signal_handle(s);
+	if ((p[1].revents || !capture_timeout(s->capture)) &&
+	    capture_handle(s->capture, &err))
+		log_error("%s", err.text);
+	for (unsigned i = 0; i < s->crew.count; i++)
+		if (p[3 + i].revents && s->crew.member[i].sock >= 0)
+			worker_messages(s, &s->crew.member[i]);
+	output_flush(&s->out, false);
+	if (s->out.closed)
+		s->stop = true;
+	crew_watch(&s->crew, clock_monotonic());
+	if (!s->stop && s->up)
+		refill(s);
+}
+
+static bool all_ready(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < s->crew.count; i++)
+		if (!s->crew.member[i].ready)
+			return false;
+	return true;
+}
+
+static int start_workers(struct supervisor *s, struct error *err)
+{
+	int64_t end = clock_monotonic() + START_TIMEOUT;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < s->crew.count; i++)
+		r = crew_start(&s->crew, i, err);
+	while (!r && !s->stop && !all_ready(s)) {
+		turn(s);
+		if (clock_monotonic() > end)
+			r = error_set(err, -ETIMEDOUT,
+				      "the workers did not start in time");
+	}
+	if (!r && s->status)
+		r = error_set(err, -ECHILD, "a worker did not start");
+	return r;
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+static int signals_open(struct supervisor *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
+	signal(SIGPIPE, SIG_IGN);
+	s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return s->signals < 0 ? -errno : 0;
+}
+
+static void say_capturing(const struct supervisor *s)
+{
+	char list[256] = "";
+	size_t n = 0;
+
+	for (unsigned i = 0; i < s->crew.nuplinks; i++)
+		if (n + IFNAMSIZ + 2 < sizeof(list))
+			n += (size_t)snprintf(list + n, sizeof(list) - n,
+					      "%s%s", i ? ", " : "",
+					      s->crew.uplinks[i].name);
+	log_info("capturing %s (uplinks: %s): %s",
+		 mode_name(capture_mode(s->capture)), *list ? list : "none yet",
+		 capture_mode_why(s->capture));
+}
+
+/* What a run comes to, on standard error. */
+static void say_done(const struct supervisor *s)
+{
+	const struct ruleset *rs = script_ruleset(s->cfg->script);
+	uint64_t packets = 0, lost = s->out.lost, refused = 0, errors = 0;
+
+	for (unsigned i = 0; i < s->crew.count; i++) {
+		const struct path_stats *st = &s->crew.member[i].shared->stats;
+
+		packets += st->packets;
+		lost += st->events_lost;
+		errors += st->errors;
+		refused += st->refused + st->queue_full + st->no_room;
+	}
+	log_info("done: %" PRIu64 " packets seen, %" PRIu64
+		 " refused by the kernel, %" PRIu64 " errors in rules",
+		 packets, refused, errors);
+	if (lost)
+		log_warn("%" PRIu64 " lines of the audit were lost", lost);
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		uint64_t n = 0;
+
+		for (unsigned i = 0; i < s->crew.count; i++)
+			n += s->crew.member[i].shared->rules[r->index].packets;
+		log_info("rule %s: %" PRIu64 " packets", r->name, n);
+	}
+	for (unsigned i = 0; i < s->crew.count; i++)
+		for (int k = 0; k < PATH_NAMED_MAX; k++) {
+			struct path_named *named =
+				&s->crew.member[i].shared->named[k];
+
+			if (*named->name)
+				log_info("count %.39s: %" PRIu64, named->name,
+					 named->n);
+		}
+}
+
+static int supervisor_up(struct supervisor *s, struct error *err)
+{
+	const struct supervisor_config *cfg = s->cfg;
+	const struct capture_events events = {
+		.arg = s,
+		.uplink_up = on_uplink_up,
+		.uplink_changed = on_uplink_changed,
+		.uplink_down = on_uplink_down,
+		.locals = on_locals,
+		.routes = on_routes,
+		.mode = on_mode,
+	};
+	int r = crew_open(&s->crew, cfg->capture.workers, err);
+
+	if (r)
+		return r;
+	r = capture_open(&s->capture, &cfg->capture, &events, err);
+	if (r)
+		return r;
+	s->crew.capture = s->capture;
+	r = start_workers(s, err);
+	if (r || s->stop)
+		return r;
+	r = capture_up(s->capture, err);
+	if (r)
+		return r;
+	s->up = true;
+	say_capturing(s);
+	return 0;
+}
+
+/* Puts the host back, after what is on its way has gone through. */
+static void supervisor_down(struct supervisor *s)
+{
+	struct error err = {""};
+
+	if (s->up && capture_down(s->capture, &err)) {
+		log_error("%s", err.text);
+		s->status = s->status ? s->status : 1;
+	}
+	if (s->up) {
+		crew_idle(&s->crew);
+		for (int i = 0; i < 20; i++) {
+			poll(NULL, 0, 10);
+			for (unsigned k = 0; k < s->crew.count; k++)
+				worker_messages(s, &s->crew.member[k]);
+			if (crew_idle(&s->crew))
+				break;
+		}
+	}
+	output_flush(&s->out, true);
+	capture_close(s->capture);
+	if (s->command > 0) {
+		kill(s->command, SIGTERM);
+		waitpid(s->command, NULL, 0);
+	}
+	if (s->up)
+		say_done(s);
+	crew_close(&s->crew);
+	owner_lookup_close(s->owners);
+	if (s->signals >= 0)
+		close(s->signals);
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+}
+
+int supervisor_run(const struct supervisor_config *cfg)
+{
+	static struct supervisor s; /* its buffers are large */
+	struct error err = {""};
+	int r;
+
+	s = (struct supervisor){.cfg = cfg, .signals = -1};
+	s.out.fd = STDOUT_FILENO;
+	s.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	s.crew.script = cfg->script;
+	s.crew.filter = cfg->filter;
+	s.crew.user = cfg->user;
+	s.crew.audit = cfg->audit;
+	r = signals_open(&s);
+	if (r) {
+		error_set(&err, r, "cannot take signals: %s", strerror(-r));
+	} else {
+		if (cfg->audit)
+			owner_lookup_open(&s.owners);
+		r = supervisor_up(&s, &err);
+	}
+	if (r) {
+		log_error("%s", err.text);
+		s.status = 1;
+		s.stop = true;
+	} else if (!s.stop && cfg->command) {
+		command_start(&s);
+	}
+	while (!s.stop)
+		turn(&s);
+	supervisor_down(&s);
+	return s.status;
+}
