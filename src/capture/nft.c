@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Our tables in the kernel: installed, changed and removed, each by one
+ * transaction, which happens whole or not at all. They belong to the socket
+ * here; when its last copy closes, the kernel removes them. Must not know
+ * what the rules say: that is nft_build.c.
+ */
+#include "capture/nft.h"
+
+#include <errno.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/common.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/table.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/netlink.h"
+#include "capture/nft_build.h"
+
+/* Since Linux 5.12; nft's own headers of that time lack the name. */
+#define TABLE_OWNER 0x2
+
+#define UPLINKS_MAX 64
+#define TRIES	    3
+
+static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_NETDEV };
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+
+/* A chain that the kernel has in one of our tables. */
+struct known {
+	uint8_t family;
+	char name[NFT_CHAIN_MAX];
+};
+
+struct nft {
+	struct netlink nl;
+	bool up;
+	struct nft_how how;
+	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
+	unsigned uplinks;
+	struct known known[2 * UPLINKS_MAX + 16];
+	unsigned knowns;
+};
+
+/* ---- messages ----------------------------------------------------------- */
+
+static struct nlmsghdr *message(struct netlink_batch *b, uint16_t type,
+				uint8_t family, uint16_t flags)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return NULL;
+	return nftnl_nlmsg_build_hdr(room, type, family, flags | NLM_F_ACK, 0);
+}
+
+static void put_begin(struct netlink_batch *b)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return;
+	nftnl_batch_begin(room, 0);
+	netlink_batch_add(b, "nftables transaction");
+}
+
+static void put_end(struct netlink_batch *b)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return;
+	nftnl_batch_end(room, 0);
+	netlink_batch_add(b, "nftables transaction");
+}
+
+static void put_table(struct netlink_batch *b, uint16_t type, uint8_t family)
+{
+	bool create = type == NFT_MSG_NEWTABLE;
+	struct nftnl_table *t = nftnl_table_alloc();
+	struct nlmsghdr *nlh;
+
+	nlh = message(b, type, family,
+		      create ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	if (!t || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_table_set_u32(t, NFTNL_TABLE_FAMILY, family);
+	nftnl_table_set_str(t, NFTNL_TABLE_NAME, NFT_TABLE);
+	if (create)
+		nftnl_table_set_u32(t, NFTNL_TABLE_FLAGS, TABLE_OWNER);
+	nftnl_table_nlmsg_build_payload(nlh, t);
+	netlink_batch_add(b, "table %s " NFT_TABLE, nft_family_name(family));
+out:
+	if (t)
+		nftnl_table_free(t);
+}
+
+static void put_chain(struct netlink_batch *b, const struct nft_chain *c)
+{
+	struct nftnl_chain *n = nftnl_chain_alloc();
+	struct nlmsghdr *nlh;
+
+	nlh = message(b, NFT_MSG_NEWCHAIN, c->family,
+		      NLM_F_CREATE | NLM_F_EXCL);
+	if (!n || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, NFT_TABLE);
+	nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name);
+	nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
+	nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, c->hook);
+	nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
+	nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+	if (c->dev[0])
+		nftnl_chain_set_str(n, NFTNL_CHAIN_DEV, c->dev);
+	nftnl_chain_nlmsg_build_payload(nlh, n);
+	netlink_batch_add(b, "chain %s " NFT_TABLE " %s (hook %s)",
+			  nft_family_name(c->family), c->name, c->hook_name);
+out:
+	if (n)
+		nftnl_chain_free(n);
+}
+
+static void put_rules(struct netlink_batch *b, const struct nft_chain *c)
+{
+	struct nlmsghdr *nlh;
+	unsigned i;
+
+	for (i = 0; i < c->rules; i++) {
+		nlh = message(b, NFT_MSG_NEWRULE, c->family,
+			      NLM_F_CREATE | NLM_F_APPEND);
+		if (!nlh)
+			return;
+		nftnl_rule_nlmsg_build_payload(nlh, c->rule[i].r);
+		netlink_batch_add(b, "rule of %s: %s", c->name,
+				  c->rule[i].text);
+	}
+}
+
+/* All rules of a chain. */
+static void put_flush(struct netlink_batch *b, const struct known *k)
+{
+	struct nftnl_rule *r = nftnl_rule_alloc();
+	struct nlmsghdr *nlh = message(b, NFT_MSG_DELRULE, k->family, 0);
+
+	if (!r || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
+	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, k->name);
+	nftnl_rule_nlmsg_build_payload(nlh, r);
+	netlink_batch_add(b, "rules of chain %s " NFT_TABLE " %s",
+			  nft_family_name(k->family), k->name);
+out:
+	if (r)
+		nftnl_rule_free(r);
+}
+
+static void put_delete(struct netlink_batch *b, const struct known *k)
+{
+	struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nlmsghdr *nlh = message(b, NFT_MSG_DELCHAIN, k->family, 0);
+
+	if (!c || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
+	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, k->name);
+	nftnl_chain_nlmsg_build_payload(nlh, c);
+	netlink_batch_add(b, "chain %s " NFT_TABLE " %s",
+			  nft_family_name(k->family), k->name);
+out:
+	if (c)
+		nftnl_chain_free(c);
+}
+
+/* ---- what is there, and what shall be ----------------------------------- */
+
+static void forget_known(void *arg)
+{
+	((struct nft *)arg)->knowns = 0;
+}
+
+static int learn(const struct nlmsghdr *nlh, void *arg)
+{
+	struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nft *n = arg;
+	struct known *k = &n->known[n->knowns];
+	const char *table, *name;
+	int r = 0;
+
+	if (!c)
+		return -ENOMEM;
+	if (nftnl_chain_nlmsg_parse(nlh, c) < 0)
+		goto out;
+	table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
+	name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
+	if (!table || !name || strcmp(table, NFT_TABLE) ||
+	    strlen(name) >= sizeof(k->name))
+		goto out;
+	if (n->knowns == sizeof(n->known) / sizeof(n->known[0])) {
+		r = -ENOSPC;
+		goto out;
+	}
+	k->family = (uint8_t)nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
+	strcpy(k->name, name);
+	if (k->family == NFPROTO_IPV4 || k->family == NFPROTO_NETDEV)
+		n->knowns++;
+out:
+	nftnl_chain_free(c);
+	return r;
+}
+
+static int look(struct nft *n, struct error *err)
+{
+	char buf[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *nlh;
+	int r;
+
+	nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, 0,
+				    0);
+	r = netlink_dump(&n->nl, nlh, learn, forget_known, n);
+	return r < 0 ? error_set(err, r, "reading our nftables chains: %s",
+				 strerror(-r)) : 0;
+}
+
+static const struct known *find_known(const struct nft *n,
+				      const struct nft_chain *c)
+{
+	unsigned i;
+
+	for (i = 0; i < n->knowns; i++)
+		if (n->known[i].family == c->family &&
+		    !strcmp(n->known[i].name, c->name))
+			return &n->known[i];
+	return NULL;
+}
+
+/* Uplinks under the names they have now; those that have gone are left out
+ * and will be reported gone. */
+static unsigned present(struct nft *n, struct uplink **list)
+{
+	unsigned i, count = 0;
+	char name[IFNAMSIZ];
+
+	for (i = 0; i < n->uplinks; i++) {
+		struct uplink *u = &n->uplink[i];
+
+		if (!if_indextoname((unsigned)u->ifindex, name))
+			continue;
+		memcpy(u->name, name, sizeof(name));
+		list[count++] = u;
+	}
+	return count;
+}
+
+/*
+ * From the chains that the kernel has to those of plan. A chain that stays
+ * gets its rules anew; those of the uplink fresh are made anew themselves,
+ * since the device may be another one of the same name.
+ */
+static void put_changes(struct netlink_batch *b, const struct nft *n,
+			const struct nft_plan *plan, int fresh)
+{
+	bool keep[sizeof(n->known) / sizeof(n->known[0])] = { false };
+	unsigned i;
+
+	for (i = 0; i < plan->chains; i++) {
+		const struct known *k = find_known(n, &plan->chain[i]);
+
+		if (k && (!fresh || plan->chain[i].ifindex != fresh))
+			keep[k - n->known] = true;
+	}
+	for (i = 0; i < n->knowns; i++) {
+		put_flush(b, &n->known[i]);
+		if (!keep[i])
+			put_delete(b, &n->known[i]);
+	}
+	for (i = 0; i < plan->chains; i++) {
+		const struct known *k = find_known(n, &plan->chain[i]);
+
+		if (!k || !keep[k - n->known])
+			put_chain(b, &plan->chain[i]);
+		put_rules(b, &plan->chain[i]);
+	}
+}
+
+static int all_there(const struct nft_plan *plan, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < plan->chains; i++)
+		if (plan->chain[i].dangling)
+			return error_set(err, -ENODEV,
+					 "chain netdev " NFT_TABLE " %s: the "
+					 "device it forwards to is missing",
+					 plan->chain[i].name);
+	return 0;
+}
+
+static int apply_once(struct nft *n, int fresh, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct nft_plan plan = NFT_PLAN_NONE;
+	struct uplink *list[UPLINKS_MAX];
+	unsigned i;
+	int r;
+
+	r = nft_plan_make(&plan, &n->how, list, present(n, list));
+	if (r) {
+		error_set(err, r, "making nftables rules: %s", strerror(-r));
+		goto out;
+	}
+	r = all_there(&plan, err);
+	if (r)
+		goto out;
+	forget_known(n);
+	if (n->up) {
+		r = look(n, err);
+		if (r)
+			goto out;
+	}
+	put_begin(&b);
+	for (i = 0; i < FAMILIES && !n->up; i++)
+		put_table(&b, NFT_MSG_NEWTABLE, families[i]);
+	put_changes(&b, n, &plan, fresh);
+	put_end(&b);
+	r = netlink_batch_send(&n->nl, &b, err);
+out:
+	netlink_batch_free(&b);
+	nft_plan_free(&plan);
+	return r;
+}
+
+/* A device may go between the look and the transaction, and takes its chain
+ * with it: then it is worth another look. */
+static int apply(struct nft *n, int fresh, struct error *err)
+{
+	int i, r = 0;
+
+	for (i = 0; i < TRIES; i++) {
+		r = apply_once(n, fresh, err);
+		if (r != -ENOENT && r != -ENODEV)
+			break;
+	}
+	return r;
+}
+
+/* ---- the interface ------------------------------------------------------ */
+
+int nft_open(struct nft **n, struct error *err)
+{
+	struct nft *x = calloc(1, sizeof(*x));
+	int r;
+
+	*n = NULL;
+	if (!x)
+		return error_set(err, -ENOMEM, "opening nftables: no memory");
+	r = netlink_open(&x->nl, NETLINK_NETFILTER);
+	if (r) {
+		free(x);
+		return error_set(err, r, "opening nftables: %s", strerror(-r));
+	}
+	*n = x;
+	return 0;
+}
+
+void nft_close(struct nft *n)
+{
+	if (!n)
+		return;
+	netlink_close(&n->nl);
+	free(n);
+}
+
+void nft_forget(struct nft *n)
+{
+	/* The kernel counts sockets, not descriptors of them. */
+	nft_close(n);
+}
+
+static int explain(int r, struct error *err)
+{
+	struct error why;
+
+	if (!err)
+		return r;
+	why = *err;
+	switch (r) {
+	case -EEXIST:
+		return error_set(err, r, "nftables: a table " NFT_TABLE
+				 " is there already: another instance runs in "
+				 "this network namespace, see 'sluice status'");
+	case -EOPNOTSUPP:
+		return error_set(err, r, "nftables: %.300s: this needs Linux "
+				 "5.16 or later with its egress hook and table "
+				 "owners, see 'sluice doctor'", why.text);
+	case -EPERM:
+		return error_set(err, r, "nftables: %.300s: root is needed "
+				 "(or CAP_NET_ADMIN)", why.text);
+	default:
+		return error_set(err, r, "nftables: %.400s", why.text);
+	}
+}
+
+int nft_up(struct nft *n, const struct nft_how *how,
+	   struct uplink *const *list, unsigned count, struct error *err)
+{
+	unsigned i;
+	int r;
+
+	if (n->up)
+		return error_set(err, -EALREADY, "nftables: already up");
+	if (count > UPLINKS_MAX)
+		return error_set(err, -E2BIG, "nftables: %u uplinks, %u at "
+				 "most", count, UPLINKS_MAX);
+	n->how = *how;
+	n->uplinks = count;
+	for (i = 0; i < count; i++)
+		n->uplink[i] = *list[i];
+	r = apply(n, 0, err);
+	if (r)
+		return explain(r, err);
+	n->up = true;
+	return 0;
+}
+
+/* They are one as a transaction made them; but if somebody with more power
+ * took one away, the other has to go alone. */
+int nft_down(struct nft *n, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	int first = 0, r;
+	unsigned i;
+
+	if (!n->up)
+		return 0;
+	for (i = 0; i < FAMILIES; i++) {
+		put_begin(&b);
+		put_table(&b, NFT_MSG_DELTABLE, families[i]);
+		put_end(&b);
+		r = netlink_batch_send(&n->nl, &b, first ? NULL : err);
+		if (r && r != -ENOENT && !first)
+			first = r;
+		netlink_batch_free(&b);
+	}
+	n->up = false;
+	n->uplinks = 0;
+	return first ? explain(first, err) : 0;
+}
+
+int nft_change(struct nft *n, const struct nft_how *how, struct error *err)
+{
+	struct nft_how old = n->how;
+	int r;
+
+	n->how = *how;
+	if (!n->up)
+		return 0;
+	r = apply(n, 0, err);
+	if (!r)
+		return 0;
+	n->how = old;
+	return explain(r, err);
+}
+
+static void remove_at(struct nft *n, unsigned i)
+{
+	memmove(&n->uplink[i], &n->uplink[i + 1],
+		(n->uplinks - i - 1) * sizeof(n->uplink[0]));
+	n->uplinks--;
+}
+
+int nft_uplink_put(struct nft *n, const struct uplink *u, struct error *err)
+{
+	unsigned i = 0;
+	int r;
+
+	if (!n->up)
+		return 0;
+	/* Also one that had this name before: its new one is still to come. */
+	while (i < n->uplinks)
+		if (n->uplink[i].ifindex == u->ifindex ||
+		    !strcmp(n->uplink[i].name, u->name))
+			remove_at(n, i);
+		else
+			i++;
+	if (n->uplinks == UPLINKS_MAX)
+		return error_set(err, -ENOSPC, "nftables: uplink %s: %u at "
+				 "most", u->name, UPLINKS_MAX);
+	n->uplink[n->uplinks++] = *u;
+	r = apply(n, u->ifindex, err);
+	if (!r)
+		return 0;
+	n->uplinks--;
+	return explain(r, err);
+}
+
+int nft_uplink_drop(struct nft *n, int ifindex, struct error *err)
+{
+	unsigned i;
+	int r;
+
+	for (i = 0; i < n->uplinks && n->uplink[i].ifindex != ifindex; i++)
+		;
+	if (!n->up || i == n->uplinks)
+		return 0;
+	remove_at(n, i);
+	r = apply(n, 0, err);
+	return r ? explain(r, err) : 0;
+}
+
+bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)
+{
+	uint32_t own = n->nl.sock ? mnl_socket_get_portid(n->nl.sock) : 0;
+
+	return nlh->nlmsg_type ==
+		       (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) &&
+	       nlh->nlmsg_pid != own;
+}

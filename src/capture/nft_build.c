@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Our rules. Must not talk to the kernel but to ask for a device's index.
+ *
+ * Two bits of the mark carry the state: DIVERT (an ip rule sends it to
+ * tun0) and SEEN (has been through, or is none of ours). Bits are set with
+ * "or" wherever somebody else's may stand beside them.
+ */
+#include "capture/nft_build.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What older headers of the kernel lack. */
+#define HOOK_INGRESS 0
+#define HOOK_EGRESS  1
+
+/* After the chains that set marks of others, so that theirs are seen. */
+#define DIVERT_PRIORITY 200
+/* After every filter: what is dropped there needs no mark. */
+#define THROUGH_PRIORITY 1000
+
+#define CHAINS_FIXED 4
+
+const char *nft_family_name(uint32_t family)
+{
+	switch (family) {
+	case NFPROTO_INET:
+		return "inet";
+	case NFPROTO_IPV4:
+		return "ip";
+	case NFPROTO_ARP:
+		return "arp";
+	case NFPROTO_NETDEV:
+		return "netdev";
+	case NFPROTO_BRIDGE:
+		return "bridge";
+	case NFPROTO_IPV6:
+		return "ip6";
+	default:
+		return "?";
+	}
+}
+
+static struct nft_chain *chain_add(struct nft_plan *p,
+				   const struct nft_chain *proto)
+{
+	struct nft_chain *c = &p->chain[p->chains++];
+
+	*c = *proto;
+	return c;
+}
+
+static struct nft_rule *rule_add(struct nft_chain *c)
+{
+	struct nft_rule *r = &c->rule[c->rules++];
+
+	nft_rule_init(r, c->family, NFT_TABLE, c->name);
+	return r;
+}
+
+/*
+ * What must not go by route: it carries a mark that ours would replace (and
+ * whose owner may rely on it to keep packets out of a tunnel), routing cannot
+ * take it, its TTL could not be given back, or it never leaves. All of it is
+ * left to the wire.
+ */
+static void leave_alone(struct nft_chain *c)
+{
+	struct nft_rule *r;
+
+	r = rule_add(c);
+	nft_marked(r);
+	nft_return(r);
+	r = rule_add(c);
+	nft_daddr_type_not(r, RTN_UNICAST);
+	nft_return(r);
+	/* 255 has no room for the one that forwarding takes, and forwarding
+	 * turns 254 into 255: see through. */
+	r = rule_add(c);
+	nft_ttl_from(r, 254);
+	nft_return(r);
+	r = rule_add(c);
+	nft_oifname(r, "lo");
+	nft_return(r);
+}
+
+/* A chain of this type routes the packet again when its mark changed. */
+static void divert(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "divert",
+		.type = "route",
+		.hook = NF_INET_LOCAL_OUT,
+		.hook_name = "output",
+		.priority = DIVERT_PRIORITY,
+		.priority_name = "200",
+	});
+	struct nft_rule *r = rule_add(c);
+
+	/* No socket may claim to have been through; and a tunnel's outer
+	 * packet is a packet of its own. */
+	nft_mark_has(r, how->seen);
+	nft_mark_clear(r, how->seen);
+	if (!how->route)
+		return;
+	leave_alone(c);
+	r = rule_add(c);
+	nft_mark_set(r, how->divert);
+}
+
+/*
+ * What comes out of tun0 is on its way to an uplink. Its bit is set here,
+ * behind the routing decision, so that no routing rule ever meets it.
+ */
+static void through(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "through",
+		.type = "filter",
+		.hook = NF_INET_FORWARD,
+		.hook_name = "forward",
+		.priority = THROUGH_PRIORITY,
+		.priority_name = "1000",
+	});
+	struct nft_rule *r = rule_add(c);
+
+	/* Unless what passes through is captured, it is none of ours
+	 * either. */
+	if (how->forward)
+		nft_iifname(r, how->dev);
+	nft_mark_or(r, how->seen);
+
+	/* The writer adds one, forwarding takes it away; to 255 none can be
+	 * added. */
+	r = rule_add(c);
+	nft_iifname(r, how->dev);
+	nft_ttl_is(r, 254);
+	nft_ttl_set(r, 255);
+}
+
+/* A packet is tracked once: where the host alone would have done so, or,
+ * where its translation would get lost that way, on the second pass. */
+static void track_once(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c = NULL;
+	struct nft_rule *r;
+
+	if (!how->route) {
+		c = chain_add(p, &(struct nft_chain){
+			.family = NFPROTO_IPV4,
+			.name = "prerouting",
+			.type = "filter",
+			.hook = NF_INET_PRE_ROUTING,
+			.hook_name = "prerouting",
+			.priority = NF_IP_PRI_RAW,
+			.priority_name = "raw",
+		});
+		r = rule_add(c);
+		nft_iifname(r, how->dev);
+		nft_notrack(r);
+	} else if (how->notrack) {
+		c = chain_add(p, &(struct nft_chain){
+			.family = NFPROTO_IPV4,
+			.name = "output",
+			.type = "filter",
+			.hook = NF_INET_LOCAL_OUT,
+			.hook_name = "output",
+			.priority = NF_IP_PRI_RAW,
+			.priority_name = "raw",
+		});
+		leave_alone(c);
+		r = rule_add(c);
+		nft_notrack(r);
+	}
+}
+
+static struct nft_chain *wire_chain(struct nft_plan *p,
+				    const struct uplink *u, bool egress)
+{
+	struct nft_chain c = {
+		.family = NFPROTO_NETDEV,
+		.type = "filter",
+		.hook = egress ? HOOK_EGRESS : HOOK_INGRESS,
+		.hook_name = egress ? "egress" : "ingress",
+		.priority = 0,
+		.priority_name = "filter",
+		.ifindex = u->ifindex,
+	};
+
+	snprintf(c.name, sizeof(c.name), "%s-%.*s", egress ? "out" : "in",
+		 IFNAMSIZ - 1, u->name);
+	snprintf(c.dev, sizeof(c.dev), "%.*s", IFNAMSIZ - 1, u->name);
+	return chain_add(p, &c);
+}
+
+/* The devices' names follow from the uplink's index: see nft.h. */
+static void hand_over(struct nft_chain *c, struct nft_rule *r,
+		      const struct uplink *u)
+{
+	char name[IFNAMSIZ];
+	unsigned ifindex;
+
+	if (c->hook == HOOK_EGRESS)
+		snprintf(name, sizeof(name), NFT_OUT_DEVICE, u->ifindex);
+	else
+		snprintf(name, sizeof(name), NFT_IN_DEVICE, u->ifindex);
+	ifindex = if_nametoindex(name);
+	if (!ifindex)
+		c->dangling = true;
+	nft_forward_to(r, ifindex, name);
+}
+
+static void leaving(struct nft_plan *p, const struct nft_how *how,
+		    const struct uplink *u)
+{
+	struct nft_chain *c = wire_chain(p, u, true);
+	struct nft_rule *r = rule_add(c);
+
+	nft_mark_has(r, how->seen);
+	nft_accept(r);
+	r = rule_add(c);
+	nft_protocol_ip(r);
+	hand_over(c, r, u);
+}
+
+/*
+ * What arrives. A frame with a VLAN tag belongs to the VLAN's own device,
+ * which comes next, so the frame's own type is asked for: the packet's
+ * protocol is that below the tag. A multicast packet that the host loops
+ * back to itself has no frame, and is not taken for that reason either.
+ */
+static void arriving(struct nft_plan *p, const struct nft_how *how,
+		     const struct uplink *u)
+{
+	static const unsigned to_host[] = { RTN_LOCAL, RTN_MULTICAST,
+					    RTN_BROADCAST };
+	struct nft_chain *c = wire_chain(p, u, false);
+	struct nft_rule *r = rule_add(c);
+	bool ethernet = u->link_len != 0;
+	unsigned i, types = 1;
+
+	if (ethernet)
+		nft_ether_saddr(r, how->marker);
+	else
+		nft_mark_has(r, how->seen);
+	/* It must not be taken again where it leaves. */
+	if (ethernet && how->forward)
+		nft_mark_or(r, how->seen);
+	nft_accept(r);
+
+	if (how->in && !how->forward)
+		types = sizeof(to_host) / sizeof(to_host[0]);
+	for (i = 0; i < types; i++) {
+		r = rule_add(c);
+		if (ethernet)
+			nft_ether_type_ip(r);
+		else
+			nft_protocol_ip(r);
+		if (!how->forward)
+			nft_daddr_type(r, to_host[i]);
+		else if (!how->in)
+			nft_daddr_type(r, RTN_UNICAST);
+		hand_over(c, r, u);
+	}
+}
+
+int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
+		  struct uplink *const *list, unsigned count)
+{
+	unsigned i, k;
+
+	*p = NFT_PLAN_NONE;
+	p->chain = calloc(CHAINS_FIXED + 2 * (size_t)count,
+			  sizeof(p->chain[0]));
+	if (!p->chain)
+		return -ENOMEM;
+	track_once(p, how);
+	divert(p, how);
+	through(p, how);
+	for (i = 0; i < count; i++) {
+		leaving(p, how, list[i]);
+		if (list[i]->in && (how->in || how->forward))
+			arriving(p, how, list[i]);
+	}
+	for (i = 0; i < p->chains; i++)
+		for (k = 0; k < p->chain[i].rules; k++)
+			if (p->chain[i].rule[k].failed)
+				return -ENOMEM;
+	return 0;
+}
+
+void nft_plan_free(struct nft_plan *p)
+{
+	unsigned i, k;
+
+	for (i = 0; i < p->chains; i++)
+		for (k = 0; k < p->chain[i].rules; k++)
+			nft_rule_free(&p->chain[i].rule[k]);
+	free(p->chain);
+	*p = NFT_PLAN_NONE;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which rules our two tables hold, for a way of capturing and a list of
+ * uplinks: the one place that says so. Knows no socket.
+ */
+#ifndef SLUICE_CAPTURE_NFT_BUILD_H
+#define SLUICE_CAPTURE_NFT_BUILD_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture/nft.h"
+#include "capture/nft_rule.h"
+
+#define NFT_TABLE     "sluice" /* both */
+#define NFT_CHAIN_MAX 32
+
+#define NFT_CHAIN_RULES_MAX 8
+
+struct nft_chain {
+	uint8_t family; /* NFPROTO_IPV4 or NFPROTO_NETDEV */
+	char name[NFT_CHAIN_MAX];
+	const char *type; /* "filter" or "route" */
+	uint32_t hook;
+	const char *hook_name;
+	int32_t priority;
+	const char *priority_name;
+	char dev[IFNAMSIZ]; /* NFPROTO_NETDEV only */
+	int ifindex;	    /* its */
+	struct nft_rule rule[NFT_CHAIN_RULES_MAX];
+	unsigned rules;
+	bool dangling; /* a device to forward to is not there */
+};
+
+struct nft_plan {
+	struct nft_chain *chain;
+	unsigned chains;
+};
+#define NFT_PLAN_NONE ((struct nft_plan){ .chain = NULL })
+
+const char *nft_family_name(uint32_t family);
+
+/* 0 or -ENOMEM; nft_plan_free in either case. Devices that do not exist yet
+ * are named in the text and have index 0 in the expressions. */
+int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
+		  struct uplink *const *list, unsigned count);
+void nft_plan_free(struct nft_plan *p);
+
+#endif

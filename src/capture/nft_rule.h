@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One nftables rule, made of small pieces; each piece adds the expressions
+ * the kernel runs and the words nft prints for them, so that the two cannot
+ * differ. Knows neither our tables nor a socket.
+ */
+#ifndef SLUICE_CAPTURE_NFT_RULE_H
+#define SLUICE_CAPTURE_NFT_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NFT_RULE_TEXT 160
+
+struct nftnl_rule;
+
+struct nft_rule {
+	struct nftnl_rule *r;	  /* NULL: none */
+	char text[NFT_RULE_TEXT]; /* as nft prints it */
+	size_t used;
+	bool failed; /* no memory, or no room for the text */
+};
+
+void nft_rule_init(struct nft_rule *r, uint8_t family, const char *table,
+		   const char *chain);
+void nft_rule_free(struct nft_rule *r);
+
+/* What the packet must be. */
+void nft_iifname(struct nft_rule *r, const char *name);
+void nft_oifname(struct nft_rule *r, const char *name);
+void nft_marked(struct nft_rule *r);			/* with anything */
+void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */
+void nft_ttl_is(struct nft_rule *r, uint8_t ttl);
+void nft_ttl_from(struct nft_rule *r, uint8_t ttl);	/* and above */
+void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
+void nft_daddr_type_not(struct nft_rule *r, unsigned type);
+void nft_protocol_ip(struct nft_rule *r); /* below a VLAN tag too */
+/* Both look at the frame itself, so only where there is an Ethernet header;
+ * a VLAN tag makes the second false. */
+void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6]);
+void nft_ether_type_ip(struct nft_rule *r);
+
+/* What is done with it. */
+void nft_mark_set(struct nft_rule *r, uint32_t mark);
+void nft_mark_or(struct nft_rule *r, uint32_t bits);
+void nft_mark_clear(struct nft_rule *r, uint32_t bits);
+void nft_ttl_set(struct nft_rule *r, uint8_t ttl);
+void nft_notrack(struct nft_rule *r);
+void nft_accept(struct nft_rule *r);
+void nft_return(struct nft_rule *r);
+/* To the device of that index, at the other side: as if sent by it. */
+void nft_forward_to(struct nft_rule *r, unsigned ifindex, const char *name);
+
+/* A word for people, kept by the kernel beside the rule. The last piece. */
+void nft_comment(struct nft_rule *r, const char *text);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What would be installed, as text, for people who want to read it first.
+ * The rules' text comes from where the rules come from. Needs no privilege.
+ */
+#include "capture/nft.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <string.h>
+
+#include "capture/internal.h"
+#include "capture/nft_build.h"
+
+static void print_chain(const struct nft_chain *c, FILE *f)
+{
+	unsigned i;
+
+	fprintf(f, "\tchain %s {\n\t\ttype %s hook %s ", c->name, c->type,
+		c->hook_name);
+	if (c->dev[0])
+		fprintf(f, "device \"%s\" ", c->dev);
+	fprintf(f, "priority %s; policy accept;\n", c->priority_name);
+	for (i = 0; i < c->rules; i++)
+		fprintf(f, "\t\t%s\n", c->rule[i].text);
+	fputs("\t}\n", f);
+}
+
+static void print_table(const struct nft_plan *p, uint8_t family, FILE *f)
+{
+	unsigned i;
+
+	fprintf(f, "table %s " NFT_TABLE " {\n\tflags owner\n",
+		nft_family_name(family));
+	for (i = 0; i < p->chains; i++) {
+		if (p->chain[i].family != family)
+			continue;
+		fputc('\n', f);
+		print_chain(&p->chain[i], f);
+	}
+	fputs("}\n", f);
+}
+
+int nft_print(const struct nft_how *how, struct uplink *const *list,
+	      unsigned count, FILE *f)
+{
+	struct nft_plan p = NFT_PLAN_NONE;
+	int r = nft_plan_make(&p, how, list, count);
+
+	if (!r) {
+		print_table(&p, NFPROTO_IPV4, f);
+		print_table(&p, NFPROTO_NETDEV, f);
+	}
+	nft_plan_free(&p);
+	return r;
+}
