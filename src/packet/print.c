@@ -68,13 +68,13 @@ const char *packet_proto_name(uint8_t proto)
 	};
 #undef TEN
 	static const char *const name[256] = {
-		[1] = "icmp",	   [2] = "igmp",   [4] = "ipip",
-		[6] = "tcp",	   [17] = "udp",   [33] = "dccp",
-		[41] = "ipv6",	   [46] = "rsvp",  [47] = "gre",
-		[50] = "esp",	   [51] = "ah",	   [88] = "eigrp",
-		[89] = "ospf",	   [103] = "pim",  [108] = "ipcomp",
-		[112] = "vrrp",	   [115] = "l2tp", [132] = "sctp",
-		[136] = "udplite",
+		[1] = "icmp",	  [2] = "igmp",	     [4] = "ipip",
+		[6] = "tcp",	  [17] = "udp",	     [33] = "dccp",
+		[41] = "ipv6",	  [46] = "rsvp",     [47] = "gre",
+		[50] = "esp",	  [51] = "ah",	     [58] = "icmpv6",
+		[88] = "eigrp",	  [89] = "ospf",     [103] = "pim",
+		[108] = "ipcomp", [112] = "vrrp",    [115] = "l2tp",
+		[132] = "sctp",	  [136] = "udplite",
 	};
 
 	return name[proto] ? name[proto] : number[proto];
@@ -85,8 +85,8 @@ static const char *const unreachable_code[] = {
 	"net-unreachable",	"host-unreachable", "prot-unreachable",
 	"port-unreachable",	"frag-needed",	    "source-route-failed",
 	"network-unknown",	"host-unknown",	    "source-isolated",
-	"net-prohibited",	"host-prohibited",  "TOS-network-unreachable",
-	"TOS-host-unreachable", "admin-prohibited", "host-precedence-violation",
+	"net-prohibited",	"host-prohibited",  "tos-network-unreachable",
+	"tos-host-unreachable", "admin-prohibited", "host-precedence-violation",
 	"precedence-cutoff",
 };
 
