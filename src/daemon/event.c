@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 
 void event_begin(struct event *e, const struct packet *p)
 {
@@ -155,28 +156,13 @@ size_t event_line(const struct event *e, const struct ruleset *rs,
 	return n;
 }
 
-/* Appends text as a JSON string. */
-static void append_string(char *buf, size_t size, size_t *n, const char *text)
-{
-	append(buf, size, n, "\"");
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			append(buf, size, n, "\\%c", c);
-		else if (c < ' ' || c > '~')
-			append(buf, size, n, "\\u%04x", c);
-		else
-			append(buf, size, n, "%c", c);
-	}
-	append(buf, size, n, "\"");
-}
-
 static void append_member(char *buf, size_t size, size_t *n, const char *name,
 			  const char *text)
 {
-	append(buf, size, n, ",\"%s\":", name);
-	append_string(buf, size, n, text);
+	char quoted[1024];
+
+	append(buf, size, n, ",\"%s\":%s", name,
+	       json_string(quoted, sizeof(quoted), text));
 }
 
 static const char *const layer_names[] = {"ip", "tcp", "udp", "icmp"};

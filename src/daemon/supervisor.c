@@ -415,6 +415,21 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 	return 0;
 }
 
+/* A command that outlives us is asked to end, and made to. */
+static void command_end(struct supervisor *s)
+{
+	if (s->command <= 0)
+		return;
+	kill(s->command, SIGTERM);
+	for (int i = 0; i < 200; i++) {
+		if (waitpid(s->command, NULL, WNOHANG) == s->command)
+			return;
+		poll(NULL, 0, 10);
+	}
+	kill(s->command, SIGKILL);
+	waitpid(s->command, NULL, 0);
+}
+
 /* Puts the host back, after what is on its way has gone through. */
 static void supervisor_down(struct supervisor *s)
 {
@@ -436,10 +451,7 @@ static void supervisor_down(struct supervisor *s)
 	}
 	output_flush(&s->out, true);
 	capture_close(s->capture);
-	if (s->command > 0) {
-		kill(s->command, SIGTERM);
-		waitpid(s->command, NULL, 0);
-	}
+	command_end(s);
 	if (s->up)
 		say_done(s);
 	crew_close(&s->crew);
