@@ -7,6 +7,7 @@
    default by up0, 203.0.113.0/24 by up1   lo 198.51.100.9 8.8.8.8 203.0.113.9
 """
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -40,6 +41,17 @@ rule { name = "through", action = function(pkt) pkt.ip.ttl = 77 end }
 LOOK = """
 rule { name = "look", action = function(pkt) end }
 """
+
+
+@contextlib.contextmanager
+def dropped_in_the_kernel():
+    """A packet that a firewall of the kernel drops while it is being sent
+    comes back to its sender as EPERM (output hook) or ENOBUFS (egress)."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in (errno.EPERM, errno.ENOBUFS):
+            raise
 
 
 class Host:
@@ -184,7 +196,8 @@ class Host:
         """True: the datagram did not come while one behind it, to the port
         that the rules let pass, did."""
         ears, nonce = self._ears(), os.urandom(16)
-        self.udp(nonce, (dst, PROBE), **kw)
+        with dropped_in_the_kernel():
+            self.udp(nonce, (dst, PROBE), **kw)
         self.udp(nonce, (dst, FENCE), **kw)
         wait_for(lambda: ears[FENCE].with_data(nonce),
                  "the datagram that may pass arrives")
