@@ -90,6 +90,10 @@ int capture_open(struct capture **c, const struct capture_config *cfg,
  * error everything is as it was before. */
 int capture_up(struct capture *c, struct error *err);
 
+/* Names of the steps of capture_open, then capture_up, in order, for fail_at;
+ * NULL behind the last. The step is done, then counts as failed. */
+const char *capture_step(unsigned i);
+
 /* Lets the packets go their old way. Never fails half-way: goes on and
  * reports the first error. */
 int capture_down(struct capture *c, struct error *err);

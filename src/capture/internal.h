@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files of this room share: the capture itself and the uplinks.
- * Included by nobody outside.
+ * What the files of this room share: the capture itself, the uplinks, and the
+ * small verbs on devices, filters, rules and routes it is made of. Included
+ * by nobody outside.
  */
 #ifndef SLUICE_CAPTURE_INTERNAL_H
 #define SLUICE_CAPTURE_INTERNAL_H
@@ -11,25 +12,31 @@
 
 #include "capture/capture.h"
 #include "capture/netlink.h"
+#include "capture/nft.h"
 
 /* The tag (FRA_PROTOCOL, RTA_PROTOCOL) on the ip rule and the route. */
 #define CAPTURE_PROTOCOL 83
+
+/* The IPv4 dummy address (RFC 7600, 192.0.0.8), in network order: without an
+ * address the reverse path check drops all that is written to tun0. */
+#define TUN_ADDRESS { 192, 0, 0, 8 }
 
 /* An uplink and the devices made for it. Their names follow from its index,
  * so they are known before the devices are there. */
 struct port {
 	struct uplink u;
 	uint16_t type;	     /* ARPHRD_* */
-	bool alive;	     /* the devices are there, it was announced */
-	char out[IFNAMSIZ];  /* "slo7": what leaves is forwarded to it */
-	char back[IFNAMSIZ]; /* "sli7": what arrives is forwarded to it */
+	char out[IFNAMSIZ];  /* NFT_OUT_DEVICE */
+	char back[IFNAMSIZ]; /* NFT_IN_DEVICE */
 	int out_ifindex;     /* 0: none */
 	int back_ifindex;
-	bool fifo;	     /* its qdisc is a plain queue */
-	char qdisc[IFNAMSIZ]; /* the one that says so */
+	bool addressed;	     /* has an IPv4 address */
+	bool fifo;	     /* one of its qdiscs is a plain queue: */
+	char qdisc[IFNAMSIZ];
 };
 
 #define PORTS_MAX 64
+#define REFUSED_MAX 32
 
 struct capture {
 	struct capture_config cfg;
@@ -37,27 +44,31 @@ struct capture {
 	struct capture_events ev;
 
 	struct netlink rt;	/* requests */
-	struct netlink nf;	/* nftables; owns our tables: closing it is
-				   what removes them */
-	struct netlink rt_watch; /* notifications */
+	struct netlink watch;	/* notifications */
 	struct netlink nf_watch;
-	int epoll; /* capture_fd: both watches */
+	struct nft *nft; /* owns our tables */
+	int epoll;	 /* capture_fd: both watches */
 
 	enum capture_mode mode; /* what was decided: ROUTE or WIRE */
-	char why[256];
-	uint8_t marker[6];
+	char why[NFT_WHY_MAX];
+	struct nft_how how;
 	bool offload; /* granted */
 	bool up;      /* packets are diverted */
-	bool skbedit; /* the kernel can mark arrivals */
+	bool quiet;   /* being opened: events are told at the end */
 
 	int tun[CAPTURE_WORKERS_MAX];
 	int tun_ifindex;
 
-	struct port port[PORTS_MAX]; /* only those alive when capturing; all
-					that are found for capture_print */
+	struct port port[PORTS_MAX];
 	unsigned ports;
+	int refused[REFUSED_MAX]; /* ifindexes that were warned about */
+	unsigned refusals;
+	struct address *local;
+	unsigned locals;
 
-	unsigned done;	     /* steps done, see capture.c */
+	unsigned opened, raised; /* steps done, see capture.c */
+	/* What was notified, and not yet looked at. */
+	bool stale_links, stale_routes, stale_ours, stale_nft;
 	int64_t look_at;     /* ns; when to inspect again; -1: never */
 	int64_t switched_at; /* ns; the last change of mode */
 };
@@ -68,16 +79,121 @@ static inline uint32_t capture_seen(const struct capture_config *cfg)
 	return cfg->mask & ~cfg->mark;
 }
 
-/* ---- links.c ------------------------------------------------------------ */
+/* ---- scan.c: what is there ---------------------------------------------- */
 
-/*
- * Fills c->port with the uplinks as they are now, with the names their
- * devices have or would get; makes nothing, needs no privilege, only
- * c->rt open. 0 or -errno.
- */
+struct scan {
+	struct port port[PORTS_MAX];
+	unsigned ports;
+	struct address *local; /* of devices that are not ours; free it */
+	unsigned locals, locals_size;
+	int *index; /* of all devices; free it */
+	unsigned indexes, indexes_size;
+	unsigned lost; /* candidates beyond PORTS_MAX */
+	const char *dev; /* not an uplink, whatever it has */
+};
+
+/* Looks at links, addresses and qdiscs. Needs no privilege. What it found is
+ * to be released with scan_free, also after an error. 0 or -errno. */
+int scan_run(struct scan *s, struct netlink *rt, const char *dev);
+bool scan_has(const struct scan *s, int ifindex);
+void scan_free(struct scan *s);
+
+/* Whether a qdisc of this kind shares the link, or waits for nobody. */
+bool qdisc_is_fair(const char *kind);
+
+/* Fills c->port with the uplinks as they are now; makes nothing and needs no
+ * privilege, only c->rt open and c->dev set. 0 or -errno. */
 int links_find(struct capture *c, struct error *err);
 
 /* The first uplink that queues first-in-first-out, or NULL. */
 const struct port *links_fifo(const struct capture *c);
+
+/* ---- links.c: what changes ---------------------------------------------- */
+
+/* Compares the host with c->port, makes and removes devices, tells. */
+int links_look(struct capture *c, struct error *err);
+int links_close(struct capture *c, struct error *err);
+
+/* ---- watch.c: what the kernel tells ------------------------------------- */
+
+int watch_open(struct capture *c, struct error *err);
+int watch_close(struct capture *c, struct error *err);
+/* Reads what is waiting and sets c->stale_*. */
+void watch_read(struct capture *c);
+
+/* ---- mode.c: by route or at the wire ------------------------------------ */
+
+/* Looks at the host; when the answer changed and packets are diverted,
+ * changes the rules in one transaction. */
+int mode_decide(struct capture *c, struct error *err);
+/* Something changed that the mode depends on: to be decided soon. */
+void mode_stale(struct capture *c);
+/* Decides if it is time to. */
+int mode_handle(struct capture *c, struct error *err);
+
+/* ---- wire.c: the devices of one uplink ---------------------------------- */
+
+int port_open(struct capture *c, struct port *p, struct error *err);
+void port_close(struct capture *c, struct port *p);
+/* Its MAC has changed to p->u.mac. */
+int port_update(struct capture *c, struct port *p, struct error *err);
+
+/* ---- tun.c: TUN and TAP devices, addresses and settings ------------------ */
+
+/*
+ * Makes the device name, which must be new, with so many queues, and asks for
+ * offload (*offload: wanted, then granted). fd has CAPTURE_WORKERS_MAX places;
+ * the rest become -1. -EEXIST: the name is taken.
+ */
+int tun_open(const char *name, bool tap, unsigned queues, bool *offload,
+	     int *fd, int *ifindex, struct error *err);
+void tun_close(int *fd); /* and sets them to -1 */
+
+struct link_settings {
+	const uint8_t *mac; /* NULL: as it is */
+	uint32_t mtu, queue_len; /* 0: as it is */
+	bool noarp, up;
+	bool conf;   /* accept_local, forwarding, rp_filter */
+	bool noipv6; /* no address of its own, no solicitations */
+};
+int link_set(struct netlink *rt, int ifindex, const struct link_settings *s,
+	     const char *name, struct error *err);
+int link_delete(struct netlink *rt, int ifindex); /* by an open socket */
+int link_address(struct netlink *rt, int ifindex, const uint8_t address[4],
+		 uint8_t prefix, uint8_t scope, struct error *err);
+/* Whether link_settings.conf really took. */
+int link_check(struct netlink *rt, int ifindex, const char *name,
+	       struct error *err);
+
+/* ---- tc.c --------------------------------------------------------------- */
+
+/* All that is written to from (a TUN or TAP) arrives at to; mark != 0: with
+ * that mark. -EOPNOTSUPP: the kernel cannot mark. */
+int tc_hand_back(struct netlink *rt, int from, int to, uint32_t mark,
+		 struct error *err);
+int tc_noqueue(struct netlink *rt, int ifindex);
+
+/* ---- route.c: the ip rule and table T ----------------------------------- */
+
+int route_put(struct netlink *rt, int ifindex, uint32_t table,
+	      struct error *err);
+int route_drop(struct netlink *rt, int ifindex, uint32_t table,
+	       struct error *err);
+int rule_put(struct netlink *rt, const struct capture_config *cfg,
+	     struct error *err);
+int rule_drop(struct netlink *rt, const struct capture_config *cfg,
+	      struct error *err);
+/* Removes the rules with our tag. How many, or -errno. */
+int rule_clean(struct netlink *rt, struct error *err);
+/* -EEXIST: somebody uses the table, the preference or the bits. */
+int route_check_free(struct netlink *rt, const struct capture_config *cfg,
+		     struct error *err);
+
+/* ---- check.c ------------------------------------------------------------ */
+
+/* Whether this host, this process and these settings can do it, now. */
+int capture_check(struct capture *c, struct error *err);
+/* 1: an instance owns our tables here; 0: none; -errno. */
+int capture_alive(void);
 
 #endif

@@ -32,9 +32,12 @@ int netlink_open(struct netlink *n, int bus)
 		netlink_close(n);
 		return r;
 	}
-	/* Neither is more than a convenience: failing is fine. */
+	/* None is more than a convenience: failing is fine. */
 	mnl_socket_setsockopt(n->sock, NETLINK_EXT_ACK, &one, sizeof(one));
 	mnl_socket_setsockopt(n->sock, NETLINK_CAP_ACK, &one, sizeof(one));
+	/* Dumps of one table, not of all the internet's routes. */
+	mnl_socket_setsockopt(n->sock, NETLINK_GET_STRICT_CHK, &one,
+			      sizeof(one));
 	fd = mnl_socket_get_fd(n->sock);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size,

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this host has: links, addresses, queues. Three dumps, nothing changed,
+ * no privilege needed. Must not know what is done about it.
+ */
+#include "capture/internal.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+bool qdisc_is_fair(const char *kind)
+{
+	static const char *const fair[] = { "noqueue", "fq_codel", "fq",
+					    "cake",    "fq_pie",   "sfq",
+					    "mq",      "clsact",   "ingress",
+					    "noop",    "codel" };
+
+	for (unsigned i = 0; i < sizeof(fair) / sizeof(*fair); i++)
+		if (!strcmp(kind, fair[i]))
+			return true;
+	return false;
+}
+
+/* Makes room for one more; false without memory. */
+static bool grow(void **list, unsigned n, unsigned *size, size_t each)
+{
+	unsigned more = *size ? 2 * *size : 32;
+	void *p;
+
+	if (n < *size)
+		return true;
+	p = realloc(*list, more * each);
+	if (!p)
+		return false;
+	*list = p;
+	*size = more;
+	return true;
+}
+
+static void copy_text(char to[IFNAMSIZ], const struct nlattr *a)
+{
+	size_t n = mnl_attr_get_payload_len(a);
+
+	if (n >= IFNAMSIZ)
+		n = IFNAMSIZ - 1;
+	memset(to, 0, IFNAMSIZ);
+	memcpy(to, mnl_attr_get_payload(a), n);
+}
+
+static bool is_tun(const struct nlattr *info)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, info)
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
+			return mnl_attr_get_payload_len(a) >= 3 &&
+			       !memcmp(mnl_attr_get_payload(a), "tun", 3);
+	return false;
+}
+
+/* Devices of ours, or of an instance that runs: they are no uplinks. */
+static bool is_ours(const struct scan *s, const char *name, bool tun)
+{
+	size_t digits = name[0] ? strspn(name + 3, "0123456789") : 0;
+
+	if (!strcmp(name, s->dev))
+		return true;
+	return tun && digits && !name[3 + digits] &&
+	       (!strncmp(name, "slo", 3) || !strncmp(name, "sli", 3));
+}
+
+static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *a;
+
+	memset(p, 0, sizeof(*p));
+	p->u.ifindex = ifi->ifi_index;
+	p->type = ifi->ifi_type;
+	mnl_attr_for_each(a, nlh, sizeof(*ifi)) {
+		size_t n = mnl_attr_get_payload_len(a);
+
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_IFNAME:
+			copy_text(p->u.name, a);
+			break;
+		case IFLA_MTU:
+			if (n >= 4)
+				p->u.mtu = mnl_attr_get_u32(a);
+			break;
+		case IFLA_ADDRESS:
+			if (n == 6 && ifi->ifi_type == ARPHRD_ETHER)
+				memcpy(p->u.mac, mnl_attr_get_payload(a), 6);
+			break;
+		case IFLA_LINKINFO:
+			*tun = is_tun(a);
+			break;
+		}
+	}
+	p->u.link_len = ifi->ifi_type == ARPHRD_ETHER ? 14 : 0;
+	for (unsigned i = 0; i < CAPTURE_WORKERS_MAX; i++)
+		p->u.out[i] = p->u.back[i] = p->u.sock[i] = -1;
+	snprintf(p->out, sizeof(p->out), NFT_OUT_DEVICE, ifi->ifi_index);
+	snprintf(p->back, sizeof(p->back), NFT_IN_DEVICE, ifi->ifi_index);
+}
+
+static int link_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	struct scan *s = arg;
+	struct port p;
+	bool tun = false;
+
+	if (nlh->nlmsg_type != RTM_NEWLINK || ifi->ifi_family != AF_UNSPEC)
+		return 0;
+	port_read(&p, nlh, &tun);
+	if (is_ours(s, p.u.name, tun)) {
+		p.u.ifindex = 0; /* there, but none of the host's */
+	} else if ((ifi->ifi_flags & IFF_UP) &&
+		   !(ifi->ifi_flags & IFF_LOOPBACK) &&
+		   ifi->ifi_type != ARPHRD_LOOPBACK) {
+		if (s->ports < PORTS_MAX)
+			s->port[s->ports++] = p;
+		else
+			s->lost++;
+	}
+	if (!grow((void **)&s->index, s->indexes, &s->indexes_size,
+		  sizeof(*s->index)))
+		return -ENOMEM;
+	/* Ours are remembered by the negative number: see addr_cb. */
+	s->index[s->indexes++] = p.u.ifindex ? ifi->ifi_index :
+					       -ifi->ifi_index;
+	return 0;
+}
+
+static struct port *find(struct scan *s, int ifindex)
+{
+	for (unsigned i = 0; i < s->ports; i++)
+		if (s->port[i].u.ifindex == ifindex)
+			return &s->port[i];
+	return NULL;
+}
+
+static bool listed(const struct scan *s, int number)
+{
+	for (unsigned i = 0; i < s->indexes; i++)
+		if (s->index[i] == number)
+			return true;
+	return false;
+}
+
+bool scan_has(const struct scan *s, int ifindex)
+{
+	return listed(s, ifindex) || listed(s, -ifindex);
+}
+
+static int addr_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *a, *best = NULL;
+	struct address *to;
+	struct scan *s = arg;
+	struct port *p = find(s, (int)ifa->ifa_index);
+	uint8_t size = ifa->ifa_family == AF_INET ? 4 : 16;
+
+	if (nlh->nlmsg_type != RTM_NEWADDR ||
+	    (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6))
+		return 0;
+	/* On a point-to-point link IFA_ADDRESS is the other end. */
+	mnl_attr_for_each(a, nlh, sizeof(*ifa)) {
+		if (mnl_attr_get_payload_len(a) != size)
+			continue;
+		if (mnl_attr_get_type(a) == IFA_LOCAL ||
+		    (mnl_attr_get_type(a) == IFA_ADDRESS && !best))
+			best = a;
+	}
+	if (!best || listed(s, -(int)ifa->ifa_index))
+		return 0;
+	if (p && size == 4)
+		p->addressed = true;
+	if (!grow((void **)&s->local, s->locals, &s->locals_size,
+		  sizeof(*s->local)))
+		return -ENOMEM;
+	to = &s->local[s->locals++];
+	memset(to, 0, sizeof(*to));
+	to->size = size;
+	memcpy(to->byte, mnl_attr_get_payload(best), size);
+	return 0;
+}
+
+static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct port *p = find(arg, tcm->tcm_ifindex);
+	char kind[IFNAMSIZ];
+	const struct nlattr *a;
+
+	if (nlh->nlmsg_type != RTM_NEWQDISC || !p || p->fifo)
+		return 0;
+	mnl_attr_for_each(a, nlh, sizeof(*tcm)) {
+		if (mnl_attr_get_type(a) != TCA_KIND)
+			continue;
+		copy_text(kind, a);
+		if (!qdisc_is_fair(kind)) {
+			p->fifo = true;
+			memcpy(p->qdisc, kind, sizeof(kind));
+		}
+	}
+	return 0;
+}
+
+static void links_again(void *arg)
+{
+	struct scan *s = arg;
+
+	s->ports = s->indexes = s->lost = 0;
+}
+
+static void addresses_again(void *arg)
+{
+	struct scan *s = arg;
+
+	s->locals = 0;
+	for (unsigned i = 0; i < s->ports; i++)
+		s->port[i].addressed = false;
+}
+
+static void qdiscs_again(void *arg)
+{
+	struct scan *s = arg;
+
+	for (unsigned i = 0; i < s->ports; i++)
+		s->port[i].fifo = false;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	return address_compare(a, b);
+}
+
+int scan_run(struct scan *s, struct netlink *rt, const char *dev)
+{
+	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
+	struct ifaddrmsg ifa = { .ifa_family = AF_UNSPEC };
+	struct tcmsg tcm = { .tcm_family = AF_UNSPEC };
+	uint8_t buf[128];
+	unsigned n = 0;
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	s->dev = dev;
+	r = netlink_dump(rt, netlink_message(buf, RTM_GETLINK, 0, &ifi,
+					     sizeof(ifi)),
+			 link_cb, links_again, s);
+	if (!r)
+		r = netlink_dump(rt, netlink_message(buf, RTM_GETADDR, 0, &ifa,
+						     sizeof(ifa)),
+				 addr_cb, addresses_again, s);
+	if (!r)
+		r = netlink_dump(rt, netlink_message(buf, RTM_GETQDISC, 0,
+						     &tcm, sizeof(tcm)),
+				 qdisc_cb, qdiscs_again, s);
+	if (r)
+		return r;
+	for (unsigned i = 0; i < s->ports; i++)
+		if (s->port[i].addressed)
+			s->port[n++] = s->port[i];
+	s->ports = n;
+	if (s->locals)
+		qsort(s->local, s->locals, sizeof(*s->local), by_address);
+	return 0;
+}
+
+void scan_free(struct scan *s)
+{
+	free(s->local);
+	free(s->index);
+	s->local = NULL;
+	s->index = NULL;
+}
+
+int links_find(struct capture *c, struct error *err)
+{
+	struct scan *s = malloc(sizeof(*s));
+	int r;
+
+	if (!s)
+		return error_set(err, -ENOMEM, "looking for uplinks: no memory");
+	r = scan_run(s, &c->rt, c->dev);
+	if (r)
+		error_set(err, r, "looking for uplinks: %s", strerror(-r));
+	else
+		memcpy(c->port, s->port, sizeof(c->port));
+	c->ports = r ? 0 : s->ports;
+	scan_free(s);
+	free(s);
+	return r;
+}
+
+const struct port *links_fifo(const struct capture *c)
+{
+	for (unsigned i = 0; i < c->ports; i++)
+		if (c->port[i].fifo)
+			return &c->port[i];
+	return NULL;
+}

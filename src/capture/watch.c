@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Notifications of the kernel, boiled down to what has to be looked at again.
+ * Must not act on any of them.
+ */
+#include "capture/internal.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static int poll_add(struct capture *c, const struct netlink *n)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, netlink_fd(n), &ev) ?
+		       -errno :
+		       0;
+}
+
+int watch_open(struct capture *c, struct error *err)
+{
+	static const unsigned group[] = {
+		RTNLGRP_LINK,	     RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,	  RTNLGRP_TC,
+	};
+	int r;
+
+	c->epoll = epoll_create1(EPOLL_CLOEXEC);
+	r = c->epoll < 0 ? -errno : 0;
+	if (!r)
+		r = netlink_open(&c->watch, NETLINK_ROUTE);
+	for (unsigned i = 0; !r && i < sizeof(group) / sizeof(*group); i++)
+		r = netlink_join(&c->watch, group[i]);
+	if (!r)
+		r = netlink_open(&c->nf_watch, NETLINK_NETFILTER);
+	if (!r)
+		r = netlink_join(&c->nf_watch, NFNLGRP_NFTABLES);
+	if (!r)
+		r = poll_add(c, &c->watch);
+	if (!r)
+		r = poll_add(c, &c->nf_watch);
+	return r ? error_set(err, r, "watching for changes: %s",
+			     strerror(-r)) : 0;
+}
+
+int watch_close(struct capture *c, struct error *err)
+{
+	(void)err;
+	netlink_close(&c->watch);
+	netlink_close(&c->nf_watch);
+	if (c->epoll >= 0)
+		close(c->epoll);
+	c->epoll = -1;
+	return 0;
+}
+
+/* Changes of our own devices are our own doing, but for their end. */
+static bool is_ours(const struct capture *c, int ifindex)
+{
+	if (ifindex == c->tun_ifindex)
+		return true;
+	for (unsigned i = 0; i < c->ports; i++)
+		if (ifindex == c->port[i].out_ifindex ||
+		    ifindex == c->port[i].back_ifindex)
+			return true;
+	return false;
+}
+
+static bool has_u32(const struct nlmsghdr *nlh, size_t skip, uint16_t type,
+		    uint32_t value)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, nlh, skip)
+		if (mnl_attr_get_type(a) == type &&
+		    mnl_attr_get_payload_len(a) >= 4)
+			return mnl_attr_get_u32(a) == value;
+	return false;
+}
+
+static int route_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct capture *c = arg;
+
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+		c->stale_links |= !is_ours(c, ifi->ifi_index);
+		break;
+	case RTM_NEWQDISC:
+	case RTM_DELQDISC:
+		c->stale_links |= !is_ours(c, tcm->tcm_ifindex);
+		break;
+	case RTM_DELLINK:
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		c->stale_links = true;
+		break;
+	case RTM_DELROUTE:
+		if (has_u32(nlh, sizeof(struct rtmsg), RTA_TABLE,
+			    c->cfg.table))
+			c->stale_ours = true;
+		c->stale_routes = true;
+		break;
+	case RTM_DELRULE:
+		if (has_u32(nlh, sizeof(struct fib_rule_hdr), FRA_PRIORITY,
+			    c->cfg.pref))
+			c->stale_ours = true;
+		c->stale_routes = true;
+		break;
+	case RTM_NEWROUTE:
+	case RTM_NEWRULE:
+		c->stale_routes = true;
+		break;
+	}
+	return 0;
+}
+
+static int nft_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct capture *c = arg;
+
+	if (nft_changed(c->nft, nlh))
+		c->stale_nft = true;
+	return 0;
+}
+
+void watch_read(struct capture *c)
+{
+	if (netlink_drain(&c->watch, route_cb, c))
+		c->stale_links = c->stale_routes = c->stale_ours = true;
+	if (netlink_drain(&c->nf_watch, nft_cb, c))
+		c->stale_nft = true;
+}
