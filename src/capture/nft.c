@@ -341,18 +341,43 @@ out:
 	return r;
 }
 
+/* why: what the batch said. */
+static int explain(int r, const struct error *why, struct error *err)
+{
+	/* The kernel keeps strangers off an owned table before it says that
+	 * it exists; who has no privilege fails before any table. */
+	if (r == -EPERM && !strncmp(why->text, "table ", 6))
+		r = -EEXIST;
+	switch (r) {
+	case -EEXIST:
+		return error_set(err, r, "nftables: a table " NFT_TABLE
+				 " is there already: another instance runs in "
+				 "this network namespace, see 'sluice status'");
+	case -EOPNOTSUPP:
+		return error_set(err, r, "nftables: %.300s: this needs Linux "
+				 "5.16 or later with its egress hook and table "
+				 "owners, see 'sluice doctor'", why->text);
+	case -EPERM:
+		return error_set(err, r, "nftables: %.300s: root is needed "
+				 "(or CAP_NET_ADMIN)", why->text);
+	default:
+		return error_set(err, r, "nftables: %.400s", why->text);
+	}
+}
+
 /* A device may go between the look and the transaction, and takes its chain
  * with it: then it is worth another look. */
 static int apply(struct nft *n, int fresh, struct error *err)
 {
+	struct error why = { "" };
 	int i, r = 0;
 
 	for (i = 0; i < TRIES; i++) {
-		r = apply_once(n, fresh, err);
+		r = apply_once(n, fresh, &why);
 		if (r != -ENOENT && r != -ENODEV)
 			break;
 	}
-	return r;
+	return r ? explain(r, &why, err) : 0;
 }
 
 /* ---- the interface ------------------------------------------------------ */
@@ -388,30 +413,6 @@ void nft_forget(struct nft *n)
 	nft_close(n);
 }
 
-static int explain(int r, struct error *err)
-{
-	struct error why;
-
-	if (!err)
-		return r;
-	why = *err;
-	switch (r) {
-	case -EEXIST:
-		return error_set(err, r, "nftables: a table " NFT_TABLE
-				 " is there already: another instance runs in "
-				 "this network namespace, see 'sluice status'");
-	case -EOPNOTSUPP:
-		return error_set(err, r, "nftables: %.300s: this needs Linux "
-				 "5.16 or later with its egress hook and table "
-				 "owners, see 'sluice doctor'", why.text);
-	case -EPERM:
-		return error_set(err, r, "nftables: %.300s: root is needed "
-				 "(or CAP_NET_ADMIN)", why.text);
-	default:
-		return error_set(err, r, "nftables: %.400s", why.text);
-	}
-}
-
 int nft_up(struct nft *n, const struct nft_how *how,
 	   struct uplink *const *list, unsigned count, struct error *err)
 {
@@ -429,7 +430,7 @@ int nft_up(struct nft *n, const struct nft_how *how,
 		n->uplink[i] = *list[i];
 	r = apply(n, 0, err);
 	if (r)
-		return explain(r, err);
+		return r;
 	n->up = true;
 	return 0;
 }
@@ -439,6 +440,7 @@ int nft_up(struct nft *n, const struct nft_how *how,
 int nft_down(struct nft *n, struct error *err)
 {
 	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct error why = { "" };
 	int first = 0, r;
 	unsigned i;
 
@@ -448,14 +450,14 @@ int nft_down(struct nft *n, struct error *err)
 		put_begin(&b);
 		put_table(&b, NFT_MSG_DELTABLE, families[i]);
 		put_end(&b);
-		r = netlink_batch_send(&n->nl, &b, first ? NULL : err);
+		r = netlink_batch_send(&n->nl, &b, first ? NULL : &why);
 		if (r && r != -ENOENT && !first)
 			first = r;
 		netlink_batch_free(&b);
 	}
 	n->up = false;
 	n->uplinks = 0;
-	return first ? explain(first, err) : 0;
+	return first ? explain(first, &why, err) : 0;
 }
 
 int nft_change(struct nft *n, const struct nft_how *how, struct error *err)
@@ -470,7 +472,7 @@ int nft_change(struct nft *n, const struct nft_how *how, struct error *err)
 	if (!r)
 		return 0;
 	n->how = old;
-	return explain(r, err);
+	return r;
 }
 
 static void remove_at(struct nft *n, unsigned i)
@@ -502,21 +504,19 @@ int nft_uplink_put(struct nft *n, const struct uplink *u, struct error *err)
 	if (!r)
 		return 0;
 	n->uplinks--;
-	return explain(r, err);
+	return r;
 }
 
 int nft_uplink_drop(struct nft *n, int ifindex, struct error *err)
 {
 	unsigned i;
-	int r;
 
 	for (i = 0; i < n->uplinks && n->uplink[i].ifindex != ifindex; i++)
 		;
 	if (!n->up || i == n->uplinks)
 		return 0;
 	remove_at(n, i);
-	r = apply(n, 0, err);
-	return r ? explain(r, err) : 0;
+	return apply(n, 0, err);
 }
 
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)
