@@ -15,6 +15,8 @@
 #include "packet/cover.h"
 
 #define OPTIONS_MAX 40u
+/* The longest IP header and the longest TCP header. */
+#define HEADERS_MAX 120u
 
 /* What the checksums covered before the headers or lengths changed. */
 struct sums {
@@ -211,6 +213,25 @@ static void write_plain(struct packet *p, uint32_t off, const uint8_t *src,
 				     range_sum(p, covered.a, covered.b));
 }
 
+/* Keeps the first end bytes as they are before any of them changes; and the
+ * headers, where checksums will follow. */
+static void undo_save(struct packet *p, uint32_t end)
+{
+	struct packet_undo *undo = p->undo;
+
+	if (!undo)
+		return;
+	if (end < HEADERS_MAX)
+		end = HEADERS_MAX;
+	if (end > p->len + p->tail)
+		end = p->len + p->tail;
+	if (end <= undo->saved)
+		return;
+	memcpy(undo->bytes + undo->saved, p->data + undo->saved,
+	       end - undo->saved);
+	undo->saved = end;
+}
+
 int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n)
 {
 	const uint8_t *old = packet_at(p, off, n);
@@ -223,6 +244,7 @@ int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n)
 	keep_written(p, off, n);
 	if (!memcmp(old, src, n))
 		return 0;
+	undo_save(p, off + n);
 	p->flags |= PACKET_MODIFIED;
 	if (!p->header || changes_layout(p, off, src, n) ||
 	    changes_length(p, off, src, n)) {
@@ -317,6 +339,7 @@ int packet_splice(struct packet *p, uint32_t off, uint32_t old, const void *src,
 	err = resize_check(p, old, n);
 	if (err)
 		return err;
+	undo_save(p, PACKET_MAX);
 	/* An open checksum that is not the transport's: nobody could say
 	 * where it has gone. */
 	sums_take(p, &s);
@@ -350,6 +373,7 @@ static int set_options(struct packet *p, bool tcp, const void *src, uint32_t n)
 	err = resize_check(p, old, size);
 	if (err)
 		return err;
+	undo_save(p, PACKET_MAX);
 	sums_take(p, &s);
 	if (p->offload.need_csum && !s.cover.partial) {
 		cover_complete(p);
