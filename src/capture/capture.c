@@ -227,7 +227,7 @@ void capture_defaults(struct capture_config *cfg)
 	};
 }
 
-static void init(struct capture *c, const struct capture_config *cfg)
+void capture_init(struct capture *c, const struct capture_config *cfg)
 {
 	c->cfg = *cfg;
 	snprintf(c->dev, sizeof(c->dev), "%s", cfg->dev);
@@ -276,7 +276,7 @@ int capture_open(struct capture **out, const struct capture_config *cfg,
 	*out = NULL;
 	if (!c)
 		return error_set(err, -ENOMEM, "opening a capture: no memory");
-	init(c, cfg);
+	capture_init(c, cfg);
 	if (ev)
 		c->ev = *ev;
 	c->quiet = true;

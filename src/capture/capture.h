@@ -162,7 +162,8 @@ void owner_lookup_close(struct owner_lookup *o);
 
 /* In a network namespace of our own that is still empty: brings lo up, makes
  * an uplink eth0 (a TAP nobody reads, arp off, 192.0.2.2/24) with the default
- * route by it. Returns its fd, which keeps it there, or -errno. */
+ * route by it. Returns its fd, which keeps it there, or -errno; a read of it
+ * has a virtio_net_hdr of 10 bytes and an Ethernet header. */
 int lab_uplink(struct error *err);
 
 #endif

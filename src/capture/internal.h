@@ -189,6 +189,11 @@ int rule_clean(struct netlink *rt, struct error *err);
 int route_check_free(struct netlink *rt, const struct capture_config *cfg,
 		     struct error *err);
 
+/* ---- capture.c ---------------------------------------------------------- */
+
+/* Everything at its none value; c is zeroed. */
+void capture_init(struct capture *c, const struct capture_config *cfg);
+
 /* ---- check.c ------------------------------------------------------------ */
 
 /* Whether this host, this process and these settings can do it, now. */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What capture_up would do on this host as it is now, as text. Changes
+ * nothing and needs no privilege. */
+#include "capture/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Without privilege nftables says nothing: then as if nobody minded. */
+static enum capture_mode guess(struct capture *c)
+{
+	const struct port *fifo = links_fifo(c);
+	struct nft_sight s;
+	int r;
+
+	if (nft_inspect(&s, NULL))
+		memset(&s, 0, sizeof(s));
+	r = nft_decide(&c->how, c->cfg.mode, &s, c->why, NULL);
+	if (r == CAPTURE_ROUTE && c->cfg.mode == CAPTURE_AUTO && fifo) {
+		r = nft_decide(&c->how, CAPTURE_WIRE, &s, c->why, NULL);
+		snprintf(c->why, sizeof(c->why),
+			 "%s queues first in, first out (%s)", fifo->u.name,
+			 fifo->qdisc);
+	}
+	return r == CAPTURE_WIRE ? CAPTURE_WIRE : CAPTURE_ROUTE;
+}
+
+static int print(struct capture *c, FILE *f)
+{
+	struct uplink *list[PORTS_MAX];
+
+	for (unsigned i = 0; i < c->ports; i++) {
+		c->port[i].u.in = c->cfg.in || c->cfg.forward;
+		list[i] = &c->port[i].u;
+	}
+	c->mode = guess(c);
+	fprintf(f, "# %s%s%s\n",
+		c->mode == CAPTURE_WIRE ? "at the wire" : "by route",
+		c->why[0] ? ": " : "", c->why);
+	fprintf(f, "# ip route add table %" PRIu32 " default dev %s protocol "
+		   "%d\n", c->cfg.table, c->dev, CAPTURE_PROTOCOL);
+	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
+		   "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
+		c->cfg.pref, c->cfg.mark, c->cfg.mask, c->cfg.table,
+		CAPTURE_PROTOCOL);
+	return nft_print(&c->how, list, c->ports, f);
+}
+
+int capture_print(const struct capture_config *cfg, FILE *f)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	capture_init(c, cfg);
+	r = netlink_open(&c->rt, NETLINK_ROUTE);
+	if (!r)
+		r = links_find(c, NULL);
+	if (!r)
+		r = print(c, f);
+	netlink_close(&c->rt);
+	free(c);
+	return r;
+}
