@@ -194,8 +194,8 @@ int text_choose(const char *what, const char *name, const char *const names[],
 			used = sizeof(all) - 1;
 	}
 	text_show(name, strlen(name), show);
-	/* More than half of it wrong is no slip of the finger. */
-	if (nearest * 2 <= strlen(name) + 1)
+	/* More than a third of it wrong is no slip of the finger. */
+	if (nearest * 3 <= strlen(name) + 1)
 		return error_set(err, -ENOENT,
 				 "unknown %s '%s'; did you mean '%s'?", what,
 				 show, names[best]);
