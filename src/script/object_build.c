@@ -9,6 +9,7 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "script/object_internal.h"
 
 #define DEFAULT_WINDOW 64240 /* what Linux offers on Ethernet */
@@ -195,6 +196,20 @@ static void push_layers(lua_State *L, int t, const char *who)
 	}
 }
 
+/* A length or version set by hand may leave nothing to parse, and so nobody
+ * who keeps the IP checksum right: only what was set shall be wrong. */
+static void checksum_unparsed(struct packet *p)
+{
+	uint32_t n = p->len ? (p->data[0] & 0xfu) * 4 : 0;
+
+	if (p->header || (p->flags & PACKET_IP_CSUM_KEPT) || n < 20 ||
+	    n > p->len)
+		return;
+	put_be16(p->data + 10, 0);
+	put_be16(p->data + 10,
+		 (uint16_t)~checksum_fold(checksum_add(0, p->data, n, false)));
+}
+
 void build_apply(lua_State *L, int obj, int t, const char *who,
 		 const char *const *extra)
 {
@@ -215,6 +230,7 @@ void build_apply(lua_State *L, int obj, int t, const char *who,
 		member_set(L, obj, o, b.wish[i].member, lua_gettop(L));
 		lua_pop(L, 1);
 	}
+	checksum_unparsed(o->p);
 	lua_settop(L, first - 1);
 }
 

@@ -268,8 +268,10 @@ static int bad_value(lua_State *L, int m, const char *must, int v)
 uint32_t member_number(lua_State *L, int m, int v, uint32_t max)
 {
 	int is;
-	lua_Integer n = lua_tointegerx(L, v, &is);
+	lua_Integer n;
 
+	v = lua_absindex(L, v); /* texts are pushed above it */
+	n = lua_tointegerx(L, v, &is);
 	if (!is || n < 0 || n > max)
 		bad_value(L, m, lua_pushfstring(L, "0 to %I", (lua_Integer)max),
 			  v);
