@@ -106,10 +106,10 @@ static int insisted(struct nft_how *how, const struct nft_sight *s,
 	how->route = true;
 	how->notrack = s->nat[0] != 0;
 	if (how->notrack)
-		snprintf(why, NFT_WHY_MAX, "by route, as asked; tracked after "
-			 "%s only, since %.150s", how->dev, s->nat);
+		snprintf(why, NFT_WHY_MAX, "as asked; tracked after %s only, "
+			 "since %.180s", how->dev, s->nat);
 	else
-		snprintf(why, NFT_WHY_MAX, "by route, as asked%s%.180s",
+		snprintf(why, NFT_WHY_MAX, "as asked%s%.200s",
 			 s->dnat[0] || s->legacy[0] ? ", although " : "",
 			 s->dnat[0] ? s->dnat : s->legacy);
 	return CAPTURE_ROUTE;
@@ -127,17 +127,17 @@ int nft_decide(struct nft_how *how, enum capture_mode wanted,
 		return insisted(how, s, why, err);
 	how->route = how->notrack = false;
 	if (wanted == CAPTURE_WIRE) {
-		snprintf(why, NFT_WHY_MAX, "at the wire, as asked");
+		snprintf(why, NFT_WHY_MAX, "as asked");
 		return CAPTURE_WIRE;
 	}
 	for (i = 0; i < sizeof(finding) / sizeof(finding[0]); i++) {
 		if (!finding[i][0])
 			continue;
-		snprintf(why, NFT_WHY_MAX, "at the wire: %.200s", finding[i]);
+		memcpy(why, finding[i], NFT_WHY_MAX);
 		return CAPTURE_WIRE;
 	}
 	how->route = true;
-	snprintf(why, NFT_WHY_MAX, "by route: nothing here minds that packets "
-		 "are routed twice");
+	snprintf(why, NFT_WHY_MAX, "nothing here minds that packets are routed "
+		 "twice");
 	return CAPTURE_ROUTE;
 }

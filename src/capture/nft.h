@@ -66,7 +66,8 @@ int nft_uplink_drop(struct nft *n, int ifindex, struct error *err);
 /* Puts `iifname dev accept` in front of every forward chain of others that
  * would drop what comes from dev, where it is missing. Returns how many, or
  * -errno; goes on after an error and reports the first. Call again when the
- * ruleset changed. */
+ * ruleset changed. A leftover counts as ours whatever device it names: remove
+ * those first. */
 int nft_accept_put(const char *dev, struct error *err);
 /* Removes them, those of a killed instance too. How many, or -errno. */
 int nft_accept_remove(struct error *err);
@@ -92,7 +93,8 @@ int nft_inspect(struct nft_sight *s, struct error *err);
 
 /*
  * Decides between route and wire for what is wanted and what was seen, sets
- * how->route and how->notrack, and says why in a line. Returns CAPTURE_ROUTE
+ * how->route and how->notrack, and says why in a line (the reason alone,
+ * without the mode). Returns CAPTURE_ROUTE
  * or CAPTURE_WIRE, or -ENOTSUP: route was insisted upon and cannot work.
  */
 int nft_decide(struct nft_how *how, enum capture_mode wanted,

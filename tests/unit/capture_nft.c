@@ -145,7 +145,7 @@ static const struct {
 	const char *why;
 } decisions[] = {
 	{ "an empty host takes the route", CAPTURE_AUTO, { .accepts = 0 },
-	  CAPTURE_ROUTE, false, "by route" },
+	  CAPTURE_ROUTE, false, "nothing here" },
 	{ "SNAT takes the wire", CAPTURE_AUTO, { .nat = "NAT" }, CAPTURE_WIRE,
 	  false, "NAT" },
 	{ "DNAT takes the wire", CAPTURE_AUTO, { .dnat = "DNAT" },
