@@ -123,6 +123,10 @@ void watch_read(struct capture *c);
 
 /* ---- mode.c: by route or at the wire ------------------------------------ */
 
+/* For what is wanted, what nftables has and which queues there are: fills
+ * how and why. CAPTURE_ROUTE, CAPTURE_WIRE or -errno. */
+int mode_choose(const struct capture *c, const struct nft_sight *sight,
+		struct nft_how *how, char *why, struct error *err);
 /* Looks at the host; when the answer changed and packets are diverted,
  * changes the rules in one transaction. */
 int mode_decide(struct capture *c, struct error *err);

@@ -21,22 +21,19 @@ void mode_stale(struct capture *c)
 		c->look_at = clock_monotonic() + SETTLE;
 }
 
-/* What this host would have, and why. CAPTURE_ROUTE, _WIRE or -errno. */
-static int look(const struct capture *c, struct nft_how *how, char *why,
-		struct error *err)
+int mode_choose(const struct capture *c, const struct nft_sight *sight,
+		struct nft_how *how, char *why, struct error *err)
 {
 	const struct port *fifo = links_fifo(c);
-	struct nft_sight sight;
-	int r = nft_inspect(&sight, err);
+	int r = nft_decide(how, c->cfg.mode, sight, why, err);
 
-	if (!r)
-		r = nft_decide(how, c->cfg.mode, &sight, why, err);
 	if (r != CAPTURE_ROUTE || c->cfg.mode != CAPTURE_AUTO || !fifo)
 		return r;
 	/* A TUN takes a packet off its socket's account: only the queue in
 	 * front of the packet socket keeps a plain queue short. */
-	r = nft_decide(how, CAPTURE_WIRE, &sight, why, err);
-	snprintf(why, NFT_WHY_MAX, "%s queues first in, first out (%s)",
+	r = nft_decide(how, CAPTURE_WIRE, sight, why, err);
+	snprintf(why, NFT_WHY_MAX,
+		 "at the wire: %s queues first in, first out (%s)",
 		 fifo->u.name, fifo->qdisc);
 	return r;
 }
@@ -46,9 +43,12 @@ int mode_decide(struct capture *c, struct error *err)
 	struct nft_how how = c->how;
 	char why[NFT_WHY_MAX] = "";
 	int64_t now = clock_monotonic();
+	struct nft_sight sight;
 	bool change;
-	int r = look(c, &how, why, err);
+	int r = nft_inspect(&sight, err);
 
+	if (!r)
+		r = mode_choose(c, &sight, &how, why, err);
 	if (r < 0)
 		return r;
 	change = how.route != c->how.route || how.notrack != c->how.notrack ||

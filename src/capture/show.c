@@ -11,19 +11,12 @@
 /* Without privilege nftables says nothing: then as if nobody minded. */
 static enum capture_mode guess(struct capture *c)
 {
-	const struct port *fifo = links_fifo(c);
 	struct nft_sight s;
 	int r;
 
 	if (nft_inspect(&s, NULL))
 		memset(&s, 0, sizeof(s));
-	r = nft_decide(&c->how, c->cfg.mode, &s, c->why, NULL);
-	if (r == CAPTURE_ROUTE && c->cfg.mode == CAPTURE_AUTO && fifo) {
-		r = nft_decide(&c->how, CAPTURE_WIRE, &s, c->why, NULL);
-		snprintf(c->why, sizeof(c->why),
-			 "%s queues first in, first out (%s)", fifo->u.name,
-			 fifo->qdisc);
-	}
+	r = mode_choose(c, &s, &c->how, c->why, NULL);
 	return r == CAPTURE_WIRE ? CAPTURE_WIRE : CAPTURE_ROUTE;
 }
 
@@ -36,9 +29,7 @@ static int print(struct capture *c, FILE *f)
 		list[i] = &c->port[i].u;
 	}
 	c->mode = guess(c);
-	fprintf(f, "# %s%s%s\n",
-		c->mode == CAPTURE_WIRE ? "at the wire" : "by route",
-		c->why[0] ? ": " : "", c->why);
+	fprintf(f, "# %s\n", c->why);
 	fprintf(f, "# ip route add table %" PRIu32 " default dev %s protocol "
 		   "%d\n", c->cfg.table, c->dev, CAPTURE_PROTOCOL);
 	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
