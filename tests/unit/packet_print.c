@@ -55,7 +55,8 @@ static const struct {
 	 "icmp 192.0.2.2 > 198.51.100.7 unreachable port-unreachable len 28"},
 	{"frag_needed_tells_the_mtu",
 	 "4500001c123400003d017f70c0000202c63364070304fcfb00000578",
-	 "icmp 192.0.2.2 > 198.51.100.7 unreachable frag-needed mtu 1400 len 28"},
+	 "icmp 192.0.2.2 > 198.51.100.7 "
+	 "unreachable frag-needed mtu 1400 len 28"},
 	{"unreachable_of_an_unknown_code",
 	 "4500001c123400003d017f70c0000202c63364070310fcef00000000",
 	 "icmp 192.0.2.2 > 198.51.100.7 unreachable code 16 len 28"},
@@ -141,11 +142,13 @@ static const struct {
 	{"dns_answer",
 	 "45000039123400003d117f43c0000202c633640700350fa0002587ee12348000"
 	 "0001000100000000076578616d706c6503636f6d00001c0001",
-	 "udp  192.0.2.2:53 > 198.51.100.7:4000 AAAA example.com 1 answer len 57"},
+	 "udp  192.0.2.2:53 > 198.51.100.7:4000 "
+	 "AAAA example.com 1 answer len 57"},
 	{"dns_answers",
 	 "45000039123400003d117f43c0000202c633640700350fa0002587ed12348000"
 	 "0001000200000000076578616d706c6503636f6d00001c0001",
-	 "udp  192.0.2.2:53 > 198.51.100.7:4000 AAAA example.com 2 answers len 57"},
+	 "udp  192.0.2.2:53 > 198.51.100.7:4000 "
+	 "AAAA example.com 2 answers len 57"},
 	{"dns_failure",
 	 "45000039123400003d117f43c0000202c633640700350fa00025a2ec12348003"
 	 "0001000000000000076578616d706c6503636f6d0000010001",
