@@ -6,7 +6,6 @@
  * Every byte an owned packet has is a userdata's, so Lua's collector frees
  * it and Lua's allocator counts it; no finalizer is needed.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "script/object.h"
@@ -136,93 +135,6 @@ bool object_grow(lua_State *L, int i, struct object *o, uint32_t more)
 	p->link_len = 0;
 	lua_setiuservalue(L, i, SLOT_BUFFER); /* the one before may go */
 	return true;
-}
-
-/* ---- errors ---------------------------------------------------------- */
-
-/* Edit distance of two short names, a swap of neighbours counting as one:
- * it is the commonest slip of the hand. */
-static unsigned distance(const char *a, const char *b)
-{
-	enum { MAX = 24 };
-	unsigned d[MAX + 1][MAX + 1];
-	size_t n = strlen(a), m = strlen(b);
-
-	if (n > MAX || m > MAX)
-		return MAX;
-	for (size_t i = 0; i <= n; i++) {
-		for (size_t j = 0; j <= m; j++) {
-			unsigned best;
-
-			if (!i || !j) {
-				d[i][j] = (unsigned)(i + j);
-				continue;
-			}
-			best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-			if (best > d[i - 1][j] + 1)
-				best = d[i - 1][j] + 1;
-			if (best > d[i][j - 1] + 1)
-				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-			    a[i - 2] == b[j - 1] && best > d[i - 2][j - 2] + 1)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	}
-	return d[n][m];
-}
-
-int object_unknown(lua_State *L, const char *what, int names, const char *name)
-{
-	unsigned best_d = strlen(name) < 4 ? 2 : 3;
-	const char *best = NULL;
-
-	names = lua_absindex(L, names);
-	for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
-		const char *s = lua_tostring(L, -2);
-		unsigned d = distance(name, s);
-
-		/* the table's order is random, an answer must not be */
-		if (d < best_d || (d == best_d && best && strcmp(s, best) < 0)) {
-			best = s;
-			best_d = d;
-		}
-	}
-	if (best)
-		return luaL_error(L, "%s has no field '%s'; did you mean '%s'?",
-				  what, name, best);
-	return luaL_error(L, "%s has no field '%s'", what, name);
-}
-
-int object_raise(lua_State *L, int m, int error)
-{
-	int layer = member_layer(m);
-
-	switch (error) {
-	case -ENOENT:
-		if (layer >= 0)
-			return luaL_error(L, "%s: this packet has no %s header",
-					  member_text(L, m),
-					  object_layer_name[layer]);
-		return luaL_error(L, "%s: this packet has none",
-				  member_text(L, m));
-	case -ENODATA:
-		return luaL_error(L, "%s: the header is cut off before it",
-				  member_text(L, m));
-	case -ERANGE:
-		return luaL_error(L, "%s: outside the packet",
-				  member_text(L, m));
-	case -EMSGSIZE:
-		return luaL_error(L, "%s: the packet would be too long",
-				  member_text(L, m));
-	case -EOPNOTSUPP:
-		return luaL_error(L, "%s: the length of a packet that stands "
-				     "for several (offload) cannot change",
-				  member_text(L, m));
-	default:
-		return luaL_error(L, "%s: %s", member_text(L, m),
-				  strerror(-error));
-	}
 }
 
 /* ---- look-up --------------------------------------------------------- */
@@ -413,8 +325,8 @@ static void new_metatable(lua_State *L, const char *name, const void *key,
 			  lua_CFunction newindex)
 {
 	int names = lua_gettop(L);
-	static const char *const event[] = { "__index", "__newindex" };
-	lua_CFunction f[] = { index, newindex };
+	static const char *const event[] = {"__index", "__newindex"};
+	lua_CFunction f[] = {index, newindex};
 
 	lua_newtable(L);
 	lua_pushstring(L, name);
@@ -440,12 +352,12 @@ static void open_packet(lua_State *L)
 		const char *name;
 		int member;
 	} names[] = {
-		{ "src", FIELD_IP_SRC },     { "dst", FIELD_IP_DST },
-		{ "sport", MEMBER_SPORT },   { "dport", MEMBER_DPORT },
-		{ "payload", MEMBER_PAYLOAD }, { "len", MEMBER_LEN },
-		{ "dir", MEMBER_DIR },	     { "iface", MEMBER_IFACE },
-		{ "way", MEMBER_WAY },	     { "time", MEMBER_TIME },
-		{ "proto", MEMBER_PROTO },
+		{"src", FIELD_IP_SRC},	     {"dst", FIELD_IP_DST},
+		{"sport", MEMBER_SPORT},     {"dport", MEMBER_DPORT},
+		{"payload", MEMBER_PAYLOAD}, {"len", MEMBER_LEN},
+		{"dir", MEMBER_DIR},	     {"iface", MEMBER_IFACE},
+		{"way", MEMBER_WAY},	     {"time", MEMBER_TIME},
+		{"proto", MEMBER_PROTO},
 	};
 
 	lua_newtable(L);
@@ -471,16 +383,15 @@ static void open_packet(lua_State *L)
 /* The view and its parts are made now, so that a packet allocates nothing. */
 static void open_view(lua_State *L)
 {
-	static const uint8_t proto[LAYERS] = { 0, 6, 17, 1 };
+	static const uint8_t proto[LAYERS] = {0, 6, 17, 1};
 	struct object *o = lua_newuserdatauv(L, sizeof(*o), SLOT_BUFFER);
 
 	memset(o, 0, sizeof(*o));
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_packet_key);
 	lua_setmetatable(L, -2);
 	for (int layer = 0; layer < LAYERS; layer++) {
-		o->own = (struct packet){ .header = 20,
-					  .transport = 20,
-					  .proto = proto[layer] };
+		o->own = (struct packet){
+			.header = 20, .transport = 20, .proto = proto[layer]};
 		o->p = &o->own;
 		push_part(L, lua_gettop(L), o, (enum packet_layer)layer);
 		lua_pop(L, 1);
@@ -491,8 +402,8 @@ static void open_view(lua_State *L)
 
 void object_open(lua_State *L, const struct object_env *env)
 {
-	static const char *const name[LAYERS] = { "packet.ip", "packet.tcp",
-						  "packet.udp", "packet.icmp" };
+	static const char *const name[LAYERS] = {"packet.ip", "packet.tcp",
+						 "packet.udp", "packet.icmp"};
 
 	lua_pushlightuserdata(L, (void *)env);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &env_key);

@@ -70,7 +70,7 @@ static uint8_t phase_of(int m)
 
 static void add_wish(lua_State *L, struct build *b, int m, int table)
 {
-	struct wish w = { phase_of(m), (uint8_t)m, table };
+	struct wish w = {phase_of(m), (uint8_t)m, table};
 	unsigned i;
 
 	if (b->n == sizeof(b->wish) / sizeof(b->wish[0]))
@@ -123,9 +123,8 @@ static void read_layer(lua_State *L, struct build *b, enum packet_layer layer,
 static void unknown_at_top(lua_State *L, const struct build *b,
 			   const char *name)
 {
-	static const char *const more[] = { "tcp",   "udp",   "icmp",
-					    "ip",    "sport", "dport",
-					    "payload" };
+	static const char *const more[] = {"tcp",   "udp",   "icmp",   "ip",
+					   "sport", "dport", "payload"};
 
 	lua_newtable(L);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_part_names_key[LAYER_IP]);
@@ -189,8 +188,9 @@ static void push_layers(lua_State *L, int t, const char *who)
 		int type = lua_getfield(L, t, object_layer_name[layer]);
 
 		if (type != LUA_TNIL && type != LUA_TTABLE)
-			luaL_error(L, "%s{}: %s must be a table of fields, "
-				      "not a %s",
+			luaL_error(L,
+				   "%s{}: %s must be a table of fields, "
+				   "not a %s",
 				   who, object_layer_name[layer],
 				   lua_typename(L, type));
 	}
@@ -213,7 +213,7 @@ static void checksum_unparsed(struct packet *p)
 void build_apply(lua_State *L, int obj, int t, const char *who,
 		 const char *const *extra)
 {
-	struct build b = { .who = who, .extra = extra };
+	struct build b = {.who = who, .extra = extra};
 	struct object *o = lua_touserdata(L, obj);
 	int first;
 
@@ -310,8 +310,7 @@ static void set_echo_id(lua_State *L, struct object *o, int icmp)
 	if (packet_get(&o->own, FIELD_ICMP_TYPE, &type) ||
 	    (type != 8 && type != 0))
 		return;
-	if (lua_istable(L, icmp) &&
-	    lua_getfield(L, icmp, "id") != LUA_TNIL)
+	if (lua_istable(L, icmp) && lua_getfield(L, icmp, "id") != LUA_TNIL)
 		return;
 	put(L, o, FIELD_ICMP_ID, random_below(L, 65536));
 }
@@ -321,7 +320,7 @@ static void set_echo_id(lua_State *L, struct object *o, int icmp)
 /* The protocol: that of the layer's table, else what proto says. */
 static uint8_t choose_proto(lua_State *L, int t, int layers)
 {
-	static const uint8_t proto[LAYERS] = { 0, 6, 17, 1 };
+	static const uint8_t proto[LAYERS] = {0, 6, 17, 1};
 	uint8_t chosen = 0;
 	int n;
 
@@ -362,13 +361,14 @@ static int from_bytes(lua_State *L)
 	struct object *o;
 
 	if (!n || n > PACKET_MAX)
-		return luaL_error(L, "packet(bytes): a packet has 1 to %d "
-				     "bytes, not %I",
+		return luaL_error(L,
+				  "packet(bytes): a packet has 1 to %d "
+				  "bytes, not %I",
 				  (int)PACKET_MAX, (lua_Integer)n);
 	o = object_new(L, (uint32_t)n);
 	memcpy(o->own.data, b, n);
-	packet_init(&o->own, o->own.head, o->own.size, o->own.data,
-		    (uint32_t)n, NULL);
+	packet_init(&o->own, o->own.head, o->own.size, o->own.data, (uint32_t)n,
+		    NULL);
 	return 1;
 }
 
@@ -386,8 +386,7 @@ static int build_packet(lua_State *L)
 	lua_settop(L, T);
 	push_layers(L, T, "packet");
 	if (lua_getfield(L, T, "dst") == LUA_TNIL &&
-	    (lua_isnil(L, LAYER) ||
-	     lua_getfield(L, LAYER, "dst") == LUA_TNIL))
+	    (lua_isnil(L, LAYER) || lua_getfield(L, LAYER, "dst") == LUA_TNIL))
 		return luaL_error(L, "packet{}: dst is missing: where should "
 				     "it go?");
 	lua_settop(L, LAYER + LAYERS - 1);

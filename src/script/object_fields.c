@@ -11,39 +11,39 @@
 
 enum { IP, TCP, UDP, ICMP }; /* enum packet_layer, shorter */
 
-const char *const object_layer_name[LAYERS] = { "ip", "tcp", "udp", "icmp" };
-static const uint8_t layer_proto[LAYERS] = { 0, 6, 17, 1 };
+const char *const object_layer_name[LAYERS] = {"ip", "tcp", "udp", "icmp"};
+static const uint8_t layer_proto[LAYERS] = {0, 6, 17, 1};
 
 /* The members beyond the fixed fields. */
 static const struct {
 	const char *name;
 	int layer; /* -1: the packet */
 } extra[MEMBER_PART - FIELD_COUNT] = {
-	[MEMBER_IP_OPTIONS - FIELD_COUNT] = { "options", IP },
-	[MEMBER_TCP_FIN - FIELD_COUNT] = { "fin", TCP },
-	[MEMBER_TCP_SYN - FIELD_COUNT] = { "syn", TCP },
-	[MEMBER_TCP_RST - FIELD_COUNT] = { "rst", TCP },
-	[MEMBER_TCP_PSH - FIELD_COUNT] = { "psh", TCP },
-	[MEMBER_TCP_ACK - FIELD_COUNT] = { "ack", TCP },
-	[MEMBER_TCP_URG - FIELD_COUNT] = { "urg", TCP },
-	[MEMBER_TCP_ECE - FIELD_COUNT] = { "ece", TCP },
-	[MEMBER_TCP_CWR - FIELD_COUNT] = { "cwr", TCP },
-	[MEMBER_TCP_MSS - FIELD_COUNT] = { "mss", TCP },
-	[MEMBER_TCP_WSCALE - FIELD_COUNT] = { "wscale", TCP },
-	[MEMBER_TCP_SACK_PERMITTED - FIELD_COUNT] = { "sack_permitted", TCP },
-	[MEMBER_TCP_TSVAL - FIELD_COUNT] = { "tsval", TCP },
-	[MEMBER_TCP_TSECR - FIELD_COUNT] = { "tsecr", TCP },
-	[MEMBER_TCP_OPTIONS - FIELD_COUNT] = { "options", TCP },
-	[MEMBER_ICMP_INNER - FIELD_COUNT] = { "inner", ICMP },
-	[MEMBER_SPORT - FIELD_COUNT] = { "sport", -1 },
-	[MEMBER_DPORT - FIELD_COUNT] = { "dport", -1 },
-	[MEMBER_PAYLOAD - FIELD_COUNT] = { "payload", -1 },
-	[MEMBER_LEN - FIELD_COUNT] = { "len", -1 },
-	[MEMBER_DIR - FIELD_COUNT] = { "dir", -1 },
-	[MEMBER_IFACE - FIELD_COUNT] = { "iface", -1 },
-	[MEMBER_WAY - FIELD_COUNT] = { "way", -1 },
-	[MEMBER_TIME - FIELD_COUNT] = { "time", -1 },
-	[MEMBER_PROTO - FIELD_COUNT] = { "proto", -1 },
+	[MEMBER_IP_OPTIONS - FIELD_COUNT] = {"options", IP},
+	[MEMBER_TCP_FIN - FIELD_COUNT] = {"fin", TCP},
+	[MEMBER_TCP_SYN - FIELD_COUNT] = {"syn", TCP},
+	[MEMBER_TCP_RST - FIELD_COUNT] = {"rst", TCP},
+	[MEMBER_TCP_PSH - FIELD_COUNT] = {"psh", TCP},
+	[MEMBER_TCP_ACK - FIELD_COUNT] = {"ack", TCP},
+	[MEMBER_TCP_URG - FIELD_COUNT] = {"urg", TCP},
+	[MEMBER_TCP_ECE - FIELD_COUNT] = {"ece", TCP},
+	[MEMBER_TCP_CWR - FIELD_COUNT] = {"cwr", TCP},
+	[MEMBER_TCP_MSS - FIELD_COUNT] = {"mss", TCP},
+	[MEMBER_TCP_WSCALE - FIELD_COUNT] = {"wscale", TCP},
+	[MEMBER_TCP_SACK_PERMITTED - FIELD_COUNT] = {"sack_permitted", TCP},
+	[MEMBER_TCP_TSVAL - FIELD_COUNT] = {"tsval", TCP},
+	[MEMBER_TCP_TSECR - FIELD_COUNT] = {"tsecr", TCP},
+	[MEMBER_TCP_OPTIONS - FIELD_COUNT] = {"options", TCP},
+	[MEMBER_ICMP_INNER - FIELD_COUNT] = {"inner", ICMP},
+	[MEMBER_SPORT - FIELD_COUNT] = {"sport", -1},
+	[MEMBER_DPORT - FIELD_COUNT] = {"dport", -1},
+	[MEMBER_PAYLOAD - FIELD_COUNT] = {"payload", -1},
+	[MEMBER_LEN - FIELD_COUNT] = {"len", -1},
+	[MEMBER_DIR - FIELD_COUNT] = {"dir", -1},
+	[MEMBER_IFACE - FIELD_COUNT] = {"iface", -1},
+	[MEMBER_WAY - FIELD_COUNT] = {"way", -1},
+	[MEMBER_TIME - FIELD_COUNT] = {"time", -1},
+	[MEMBER_PROTO - FIELD_COUNT] = {"proto", -1},
 };
 
 static bool is_flag(int m)
@@ -61,14 +61,14 @@ static bool is_option(int m)
 
 const char *member_name(int m)
 {
-	return m < FIELD_COUNT ? packet_fields[m].name :
-				 extra[m - FIELD_COUNT].name;
+	return m < FIELD_COUNT ? packet_fields[m].name
+			       : extra[m - FIELD_COUNT].name;
 }
 
 int member_layer(int m)
 {
-	return m < FIELD_COUNT ? (int)packet_fields[m].layer :
-				 extra[m - FIELD_COUNT].layer;
+	return m < FIELD_COUNT ? (int)packet_fields[m].layer
+			       : extra[m - FIELD_COUNT].layer;
 }
 
 const char *member_text(lua_State *L, int m)
@@ -177,7 +177,7 @@ static int push_proto(lua_State *L, const struct packet *p)
 
 static int push_whole(lua_State *L, const struct object *o, int m)
 {
-	static const char *const dir[] = { "out", "in", "forward" };
+	static const char *const dir[] = {"out", "in", "forward"};
 	const struct packet *p = o->p;
 	const uint8_t *b;
 	uint32_t n;
@@ -187,8 +187,8 @@ static int push_whole(lua_State *L, const struct object *o, int m)
 	case MEMBER_DPORT:
 		return push_port(L, p, m == MEMBER_DPORT);
 	case MEMBER_LEN:
-		lua_pushinteger(L, o->frozen ? get(L, o, FIELD_IP_LEN) :
-					       p->len);
+		lua_pushinteger(L,
+				o->frozen ? get(L, o, FIELD_IP_LEN) : p->len);
 		break;
 	case MEMBER_DIR:
 		lua_pushstring(L, dir[p->dir]);
@@ -221,7 +221,8 @@ int member_push(lua_State *L, struct object *o, int m)
 
 	if (is_flag(m)) {
 		lua_pushboolean(L, (int)(get(L, o, FIELD_TCP_FLAGS) >>
-						 (m - MEMBER_TCP_FIN) & 1));
+						 (m - MEMBER_TCP_FIN) &
+					 1));
 		return 1;
 	}
 	if (is_option(m))
@@ -314,7 +315,7 @@ static uint32_t boolean(lua_State *L, int m, int v)
 
 static struct address address(lua_State *L, int m, int v)
 {
-	struct address a = { 0 };
+	struct address a = {0};
 	size_t n = 0;
 	const char *text = NULL;
 
@@ -386,7 +387,6 @@ static uint32_t gateway(lua_State *L, int v)
 	       (uint32_t)a.byte[2] << 8 | a.byte[3];
 }
 
-
 static void set_field(lua_State *L, struct object *o, int m, int v)
 {
 	uint32_t n;
@@ -423,8 +423,9 @@ static void set_field(lua_State *L, struct object *o, int m, int v)
 void member_set(lua_State *L, int obj, struct object *o, int m, int v)
 {
 	if (o->frozen)
-		luaL_error(L, "%s: a quoted packet (icmp.inner) is for "
-			      "reading; :clone() it to change it",
+		luaL_error(L,
+			   "%s: a quoted packet (icmp.inner) is for "
+			   "reading; :clone() it to change it",
 			   member_text(L, m));
 	if (is_flag(m)) {
 		set_flag(L, o, m, v);

@@ -90,10 +90,11 @@ void object_settle(struct object *o);
  * room for more bytes. False: it would be longer than a packet can be. */
 bool object_grow(lua_State *L, int i, struct object *o, uint32_t more);
 
+/* ---- object_error.c -------------------------------------------------- */
+
 /* Raises: "tcp has no field 'sprot'; did you mean 'sport'?". names is the
  * stack index of the table of what there is. */
-int object_unknown(lua_State *L, const char *what, int names,
-		   const char *name);
+int object_unknown(lua_State *L, const char *what, int names, const char *name);
 
 /* The error of a packet/ function for writing to a member. */
 int object_raise(lua_State *L, int m, int error);
@@ -133,8 +134,7 @@ void option_set(lua_State *L, int obj, struct object *o, int m, int v);
 
 /* The payload's bytes, NULL: not a packet to look into. Raises where the
  * transport header is cut off. */
-const uint8_t *payload_bytes(lua_State *L, const struct packet *p,
-			     uint32_t *n);
+const uint8_t *payload_bytes(lua_State *L, const struct packet *p, uint32_t *n);
 void payload_set(lua_State *L, int obj, struct object *o, int v);
 
 /* Adds the methods to the table on top. */

@@ -141,7 +141,7 @@ static int packet_reply_method(lua_State *L)
 
 static int packet_echo_reply_method(lua_State *L)
 {
-	static const char *const extra[] = { "delay", NULL };
+	static const char *const extra[] = {"delay", NULL};
 	const struct object *in = object_self(L, 1);
 	bool table = has_table(L);
 	struct object *o;
@@ -183,15 +183,17 @@ static int read_code(lua_State *L, int v, const char *method)
 		n = name_unreachable_code(lua_tostring(L, v));
 		if (n >= 0)
 			return n;
-		return luaL_error(L, "%s: no code is called '%s'; try "
-				     "\"port-unreachable\" or "
-				     "\"admin-prohibited\"",
+		return luaL_error(L,
+				  "%s: no code is called '%s'; try "
+				  "\"port-unreachable\" or "
+				  "\"admin-prohibited\"",
 				  method, lua_tostring(L, v));
 	}
 	n = (int)lua_tointegerx(L, v, &is);
 	if (!is || n < 0 || n > 255)
-		return luaL_error(L, "%s: the code must be a name or 0 to 255, "
-				     "not %s",
+		return luaL_error(L,
+				  "%s: the code must be a name or 0 to 255, "
+				  "not %s",
 				  method, luaL_tolstring(L, v, NULL));
 	return n;
 }
@@ -205,22 +207,23 @@ static void read_error_table(lua_State *L, struct error_options *opt,
 		from = lua_tostring(L, -1);
 		if (!from || address_parse(&opt->from, from) ||
 		    opt->from.size != 4)
-			luaL_error(L, "%s: from must be an IPv4 address, "
-				      "not %s",
+			luaL_error(L,
+				   "%s: from must be an IPv4 address, "
+				   "not %s",
 				   method, luaL_tolstring(L, -1, NULL));
 	}
 	if (lua_getfield(L, 2, "code") != LUA_TNIL)
 		opt->code = read_code(L, -1, method);
 	if (lua_getfield(L, 2, "mtu") != LUA_TNIL)
-		opt->mtu = (uint16_t)member_number(L, FIELD_ICMP_MTU, -1,
-						   65535);
+		opt->mtu =
+			(uint16_t)member_number(L, FIELD_ICMP_MTU, -1, 65535);
 	lua_pop(L, 3);
 }
 
 static int packet_unreachable_method(lua_State *L)
 {
-	static const char *const extra[] = { "from", "code", "mtu", NULL };
-	struct error_options opt = { .code = UNREACHABLE_PORT };
+	static const char *const extra[] = {"from", "code", "mtu", NULL};
+	struct error_options opt = {.code = UNREACHABLE_PORT};
 	const struct object *in = object_self(L, 1);
 	bool table = lua_istable(L, 2);
 	struct object *o;
@@ -243,8 +246,8 @@ static int packet_unreachable_method(lua_State *L)
 
 static int packet_time_exceeded_method(lua_State *L)
 {
-	static const char *const extra[] = { "from", "code", NULL };
-	struct error_options opt = { .code = 0 };
+	static const char *const extra[] = {"from", "code", NULL};
+	struct error_options opt = {.code = 0};
 	const struct object *in = object_self(L, 1);
 	bool table = has_table(L);
 	struct object *o;
@@ -265,13 +268,13 @@ static int packet_time_exceeded_method(lua_State *L)
 void make_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "clone", packet_clone_method },
-		{ "reply", packet_reply_method },
-		{ "echo_reply", packet_echo_reply_method },
-		{ "rst", packet_rst_method },
-		{ "unreachable", packet_unreachable_method },
-		{ "time_exceeded", packet_time_exceeded_method },
-		{ NULL, NULL },
+		{"clone", packet_clone_method},
+		{"reply", packet_reply_method},
+		{"echo_reply", packet_echo_reply_method},
+		{"rst", packet_rst_method},
+		{"unreachable", packet_unreachable_method},
+		{"time_exceeded", packet_time_exceeded_method},
+		{NULL, NULL},
 	};
 
 	luaL_setfuncs(L, methods, 0);

@@ -17,11 +17,11 @@ static const struct option {
 	uint8_t kind, length; /* of the whole option */
 	uint8_t at, bytes;    /* where its number is; bytes 0: a flag */
 } options[] = {
-	[MEMBER_TCP_MSS - MEMBER_TCP_MSS] = { 2, 4, 2, 2 },
-	[MEMBER_TCP_WSCALE - MEMBER_TCP_MSS] = { 3, 3, 2, 1 },
-	[MEMBER_TCP_SACK_PERMITTED - MEMBER_TCP_MSS] = { 4, 2, 0, 0 },
-	[MEMBER_TCP_TSVAL - MEMBER_TCP_MSS] = { 8, 10, 2, 4 },
-	[MEMBER_TCP_TSECR - MEMBER_TCP_MSS] = { 8, 10, 6, 4 },
+	[MEMBER_TCP_MSS - MEMBER_TCP_MSS] = {2, 4, 2, 2},
+	[MEMBER_TCP_WSCALE - MEMBER_TCP_MSS] = {3, 3, 2, 1},
+	[MEMBER_TCP_SACK_PERMITTED - MEMBER_TCP_MSS] = {4, 2, 0, 0},
+	[MEMBER_TCP_TSVAL - MEMBER_TCP_MSS] = {8, 10, 2, 4},
+	[MEMBER_TCP_TSECR - MEMBER_TCP_MSS] = {8, 10, 6, 4},
 };
 
 /* Where the option is in the packet, 0: nowhere (or of the wrong length). */
@@ -40,16 +40,16 @@ static const uint8_t *raw(lua_State *L, const struct packet *p, int m,
 	uint32_t from = FIXED, to = p->header;
 	const uint8_t *b;
 
-	if (!p->header || (m != MEMBER_IP_OPTIONS &&
-			   !member_has_layer(p, LAYER_TCP)))
+	if (!p->header ||
+	    (m != MEMBER_IP_OPTIONS && !member_has_layer(p, LAYER_TCP)))
 		object_raise(L, m, -ENOENT);
 	if (m != MEMBER_IP_OPTIONS) {
 		from = p->transport + FIXED;
 		to = p->payload;
 	}
 	*n = to - from;
-	b = p->transport || m == MEMBER_IP_OPTIONS ? packet_at(p, from, *n) :
-						     NULL;
+	b = p->transport || m == MEMBER_IP_OPTIONS ? packet_at(p, from, *n)
+						   : NULL;
 	if (!b || to < from)
 		object_raise(L, m, -ENODATA);
 	return b;
@@ -76,9 +76,9 @@ int option_push(lua_State *L, const struct packet *p, int m)
 		return 1;
 	}
 	b = p->data + at + opt->at;
-	lua_pushinteger(L, opt->bytes == 1 ? b[0] :
-			   opt->bytes == 2 ? get_be16(b) :
-					     get_be32(b));
+	lua_pushinteger(L, opt->bytes == 1   ? b[0]
+			   : opt->bytes == 2 ? get_be16(b)
+					     : get_be32(b));
 	return 1;
 }
 
@@ -90,13 +90,14 @@ static void set_raw(lua_State *L, int obj, struct object *o, int m,
 	int r;
 
 	if (n > OPTIONS_MAX)
-		luaL_error(L, "%s: a header has room for 40 bytes of options, "
-			      "not %d",
+		luaL_error(L,
+			   "%s: a header has room for 40 bytes of options, "
+			   "not %d",
 			   member_text(L, m), (int)n);
 	for (int tries = 0;; tries++) {
-		r = m == MEMBER_IP_OPTIONS ?
-			    packet_set_ip_options(o->p, b, (uint32_t)n) :
-			    packet_set_tcp_options(o->p, b, (uint32_t)n);
+		r = m == MEMBER_IP_OPTIONS
+			    ? packet_set_ip_options(o->p, b, (uint32_t)n)
+			    : packet_set_tcp_options(o->p, b, (uint32_t)n);
 		if (r != -EMSGSIZE || tries ||
 		    !object_grow(L, obj, o, OPTIONS_MAX))
 			break;
@@ -130,8 +131,9 @@ static uint32_t add(lua_State *L, int obj, struct object *o, int m,
 
 	n = used(b, n);
 	if (n + opt->length > OPTIONS_MAX)
-		luaL_error(L, "%s: the TCP header has no room for another "
-			      "option",
+		luaL_error(L,
+			   "%s: the TCP header has no room for another "
+			   "option",
 			   member_text(L, m));
 	memcpy(list, b, n);
 	memset(list + n, 0, opt->length);
@@ -156,7 +158,7 @@ static void write_at(lua_State *L, struct object *o, int m, uint32_t at,
 
 void option_set(lua_State *L, int obj, struct object *o, int m, int v)
 {
-	static const uint8_t nop[10] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+	static const uint8_t nop[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 	const struct option *opt;
 	uint32_t at, n, value = 0;
 	uint8_t b[4];
@@ -180,9 +182,9 @@ void option_set(lua_State *L, int obj, struct object *o, int m, int v)
 		return;
 	}
 	if (opt->bytes)
-		value = member_number(L, m, v,
-				      (uint32_t)(UINT64_MAX >>
-						 (64 - 8 * opt->bytes)));
+		value = member_number(
+			L, m, v,
+			(uint32_t)(UINT64_MAX >> (64 - 8 * opt->bytes)));
 	if (!at)
 		at = add(L, obj, o, m, opt);
 	put_be32(b, value);

@@ -46,8 +46,9 @@ static void check_length(lua_State *L, const struct object *o, uint32_t old,
 {
 	if (n == old || o->owned || o->p->proto != 6 || !o->p->transport)
 		return;
-	luaL_error(L, "the payload of a TCP segment can only be replaced by "
-		      "one of the same length (%d bytes, got %I)",
+	luaL_error(L,
+		   "the payload of a TCP segment can only be replaced by "
+		   "one of the same length (%d bytes, got %I)",
 		   (int)old, (lua_Integer)n);
 }
 
@@ -225,14 +226,10 @@ static int payload_replace(lua_State *L)
 void payload_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "u8", payload_u8 },
-		{ "u16", payload_u16 },
-		{ "u32", payload_u32 },
-		{ "set_u8", payload_set_u8 },
-		{ "set_u16", payload_set_u16 },
-		{ "set_u32", payload_set_u32 },
-		{ "bytes", payload_sub },
-		{ NULL, NULL },
+		{"u8", payload_u8},	      {"u16", payload_u16},
+		{"u32", payload_u32},	      {"set_u8", payload_set_u8},
+		{"set_u16", payload_set_u16}, {"set_u32", payload_set_u32},
+		{"bytes", payload_sub},	      {NULL, NULL},
 	};
 
 	luaL_setfuncs(L, methods, 0);
