@@ -32,8 +32,7 @@ int mode_choose(const struct capture *c, const struct nft_sight *sight,
 	/* A TUN takes a packet off its socket's account: only the queue in
 	 * front of the packet socket keeps a plain queue short. */
 	r = nft_decide(how, CAPTURE_WIRE, sight, why, err);
-	snprintf(why, NFT_WHY_MAX,
-		 "at the wire: %s queues first in, first out (%s)",
+	snprintf(why, NFT_WHY_MAX, "%s queues first in, first out (%s)",
 		 fifo->u.name, fifo->qdisc);
 	return r;
 }

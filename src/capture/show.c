@@ -29,7 +29,8 @@ static int print(struct capture *c, FILE *f)
 		list[i] = &c->port[i].u;
 	}
 	c->mode = guess(c);
-	fprintf(f, "# %s\n", c->why);
+	fprintf(f, "# %s: %s\n",
+		c->mode == CAPTURE_WIRE ? "at the wire" : "by route", c->why);
 	fprintf(f, "# ip route add table %" PRIu32 " default dev %s protocol "
 		   "%d\n", c->cfg.table, c->dev, CAPTURE_PROTOCOL);
 	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
