@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The far side: captures by tcpdump read with scapy, and small servers."""
 import collections
+import contextlib
 import os
 import socket
 import struct
@@ -179,6 +180,7 @@ class Server:
     kind = socket.SOCK_STREAM
 
     def __init__(self, ns, addr, port, family=socket.AF_INET):
+        self._stop = False
         self.sock = ns.socket(family, self.kind)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.setup()
@@ -188,7 +190,6 @@ class Server:
         self.sock.settimeout(0.2)
         self.port = self.sock.getsockname()[1]
         self.peers = []
-        self._stop = False
         self._threads = [threading.Thread(target=self._loop, daemon=True)]
         self._threads[0].start()
 
@@ -228,6 +229,9 @@ class Server:
 
     def close(self):
         self._stop = True
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._threads[0].join(2)
         self.sock.close()
 
     def __enter__(self):
@@ -319,6 +323,8 @@ class UdpServer(Server):
 
     def receive(self):
         data, extra, _, peer = self.sock.recvmsg(65535, 256)
+        if self._stop:
+            raise OSError
         ttl = tos = None
         for level, kind, value in extra:
             if level == socket.IPPROTO_IP and kind == socket.IP_TTL:

@@ -227,8 +227,7 @@ def snapshot(ns):
     links = _without(ip("-d", "-o", "link", "show"),
                      r" (state|qlen) \S+", r"promiscuity \d+ ?",
                      r"allmulti \d+ ?",
-                     r"(hello_timer|tcn_timer|topology_change_timer|gc_timer)"
-                     r"\s+\S+")
+                     r"\w+_timer +\S+")
     snap = {
         "ip rule": ip("rule").splitlines(),
         "ip -6 rule": ip("-6", "rule").splitlines(),
