@@ -142,6 +142,9 @@ int route_lookup_open(void);
  * >0: ifindex; 0: nothing known; -errno. Blocking, one round trip. */
 int route_lookup(int fd, const struct address *src, const struct address *dst);
 
+/* The host's own address from which it would send to dst. 0 or -errno. */
+int route_source(int fd, const struct address *dst, struct address *source);
+
 /* ---- owners (owner.c): whose socket is it ------------------------------- */
 
 struct owner {

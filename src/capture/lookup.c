@@ -51,8 +51,12 @@ static size_t put_question(uint8_t *buf, const struct address *src,
 	return nlh->nlmsg_len;
 }
 
-static int read_answer(const struct nlmsghdr *nlh)
+/* The answer's interface; source, if asked for, gets the address that the
+ * host would send from. */
+static int read_answer(const struct nlmsghdr *nlh, struct address *source)
 {
+	int oif = 0;
+
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *a;
@@ -64,15 +68,23 @@ static int read_answer(const struct nlmsghdr *nlh)
 	if (rtm->rtm_type != RTN_UNICAST && rtm->rtm_type != RTN_MULTICAST &&
 	    rtm->rtm_type != RTN_BROADCAST && rtm->rtm_type != RTN_LOCAL)
 		return 0;
-	mnl_attr_for_each(a, nlh, sizeof(*rtm))
-		if (mnl_attr_get_type(a) == RTA_OIF &&
-		    mnl_attr_get_payload_len(a) >= 4)
-			return (int)mnl_attr_get_u32(a);
-	return 0;
+	mnl_attr_for_each(a, nlh, sizeof(*rtm)) {
+		uint16_t type = mnl_attr_get_type(a);
+		uint16_t n = mnl_attr_get_payload_len(a);
+
+		if (type == RTA_OIF && n >= 4)
+			oif = (int)mnl_attr_get_u32(a);
+		if (type == RTA_PREFSRC && source && (n == 4 || n == 16)) {
+			source->size = (uint8_t)n;
+			memcpy(source->byte, mnl_attr_get_payload(a), n);
+		}
+	}
+	return oif;
 }
 
 /* Nobody listens twice: an answer too late belongs to another question. */
-static int ask(int fd, const struct address *src, const struct address *dst)
+static int ask(int fd, const struct address *src, const struct address *dst,
+	       struct address *source)
 {
 	static _Thread_local uint32_t seq;
 	_Alignas(struct nlmsghdr) uint8_t buf[8192];
@@ -89,7 +101,7 @@ static int ask(int fd, const struct address *src, const struct address *dst)
 		if (r < 0)
 			return -errno;
 		if (mnl_nlmsg_ok(nlh, (int)r) && nlh->nlmsg_seq == seq)
-			return read_answer(nlh);
+			return read_answer(nlh, source);
 	}
 }
 
@@ -101,12 +113,25 @@ int route_lookup(int fd, const struct address *src, const struct address *dst)
 		return -EINVAL;
 	if (src && src->size != dst->size)
 		src = NULL;
-	r = ask(fd, src, dst);
+	r = ask(fd, src, dst, NULL);
 	/* EINVAL: src is not an address of this host. */
 	if (src && (r == -EINVAL || r == -ENETUNREACH || r == -EADDRNOTAVAIL))
-		r = ask(fd, NULL, dst);
+		r = ask(fd, NULL, dst, NULL);
 	if (r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES ||
 	    r == -EINVAL)
 		return 0;
 	return r;
+}
+
+int route_source(int fd, const struct address *dst, struct address *source)
+{
+	int r;
+
+	*source = (struct address){0};
+	if (dst->size != 4 && dst->size != 16)
+		return -EINVAL;
+	r = ask(fd, NULL, dst, source);
+	if (r < 0)
+		return r;
+	return source->size == dst->size ? 0 : -ENETUNREACH;
 }

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "capture/capture.h"
 
 static bool is_local(const struct path *w, const struct address *a)
 {
@@ -282,6 +283,21 @@ void exit_back(struct path *w, struct packet *q)
 	memcpy(w->link, link, w->link_len);
 }
 
+/* A packet that a rule made without saying from whom is from this host. */
+static void fill_source(struct path *w, struct packet *p)
+{
+	static const uint8_t unset[4], everyone[4] = {255, 255, 255, 255};
+	const uint8_t *addresses = packet_at(p, 12, 8);
+	struct address dst, source;
+
+	if (!addresses || memcmp(addresses, unset, 4) ||
+	    !memcmp(addresses + 4, everyone, 4))
+		return;
+	dst = packet_dst(p);
+	if (!route_source(w->route_lookup, &dst, &source))
+		packet_set_address(p, FIELD_IP_SRC, &source);
+}
+
 void exit_emit(struct path *w, const struct packet *q)
 {
 	struct packet p = {.head = w->out, .size = sizeof(w->out)};
@@ -292,6 +308,7 @@ void exit_emit(struct path *w, const struct packet *q)
 		w->shared->stats.no_room++;
 		return;
 	}
+	fill_source(w, &p);
 	dst = packet_dst(&p);
 	if (p.flags & PACKET_ODD || !w->way || w->way->kind == WAY_ROUTE) {
 		exit_tun(w, &p);
