@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "capture/netlink.h"
+#include "capture/nft_batch.h"
 #include "capture/nft_build.h"
 #include "capture/survey.h"
 
@@ -73,22 +74,14 @@ static int change(struct netlink *nl, const struct survey_chain *c,
 		  const char *dev, uint64_t handle, struct error *err)
 {
 	struct netlink_batch b = NETLINK_BATCH_NONE;
-	char *room = netlink_batch_room(&b);
 	int r;
 
-	if (room) {
-		nftnl_batch_begin(room, 0);
-		netlink_batch_add(&b, "nftables transaction");
-	}
+	nft_put_begin(&b);
 	if (dev)
 		put_accept(&b, c, dev);
 	else
 		put_removal(&b, c, handle);
-	room = netlink_batch_room(&b);
-	if (room) {
-		nftnl_batch_end(room, 0);
-		netlink_batch_add(&b, "nftables transaction");
-	}
+	nft_put_end(&b);
 	r = netlink_batch_send(nl, &b, err);
 	netlink_batch_free(&b);
 	return r;

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
-#include <libnftnl/rule.h>
-#include <libnftnl/table.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -19,10 +17,8 @@
 #include <string.h>
 
 #include "capture/netlink.h"
+#include "capture/nft_batch.h"
 #include "capture/nft_build.h"
-
-/* Since Linux 5.12; nft's own headers of that time lack the name. */
-#define TABLE_OWNER 0x2
 
 #define UPLINKS_MAX 64
 #define TRIES	    3
@@ -30,158 +26,15 @@
 static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_NETDEV };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
-/* A chain that the kernel has in one of our tables. */
-struct known {
-	uint8_t family;
-	char name[NFT_CHAIN_MAX];
-};
-
 struct nft {
 	struct netlink nl;
 	bool up;
 	struct nft_how how;
 	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
 	unsigned uplinks;
-	struct known known[2 * UPLINKS_MAX + 16];
+	struct nft_known known[2 * UPLINKS_MAX + 16];
 	unsigned knowns;
 };
-
-/* ---- messages ----------------------------------------------------------- */
-
-static struct nlmsghdr *message(struct netlink_batch *b, uint16_t type,
-				uint8_t family, uint16_t flags)
-{
-	char *room = netlink_batch_room(b);
-
-	if (!room)
-		return NULL;
-	return nftnl_nlmsg_build_hdr(room, type, family, flags | NLM_F_ACK, 0);
-}
-
-static void put_begin(struct netlink_batch *b)
-{
-	char *room = netlink_batch_room(b);
-
-	if (!room)
-		return;
-	nftnl_batch_begin(room, 0);
-	netlink_batch_add(b, "nftables transaction");
-}
-
-static void put_end(struct netlink_batch *b)
-{
-	char *room = netlink_batch_room(b);
-
-	if (!room)
-		return;
-	nftnl_batch_end(room, 0);
-	netlink_batch_add(b, "nftables transaction");
-}
-
-static void put_table(struct netlink_batch *b, uint16_t type, uint8_t family)
-{
-	bool create = type == NFT_MSG_NEWTABLE;
-	struct nftnl_table *t = nftnl_table_alloc();
-	struct nlmsghdr *nlh;
-
-	nlh = message(b, type, family,
-		      create ? NLM_F_CREATE | NLM_F_EXCL : 0);
-	if (!t || !nlh) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nftnl_table_set_u32(t, NFTNL_TABLE_FAMILY, family);
-	nftnl_table_set_str(t, NFTNL_TABLE_NAME, NFT_TABLE);
-	if (create)
-		nftnl_table_set_u32(t, NFTNL_TABLE_FLAGS, TABLE_OWNER);
-	nftnl_table_nlmsg_build_payload(nlh, t);
-	netlink_batch_add(b, "table %s " NFT_TABLE, nft_family_name(family));
-out:
-	if (t)
-		nftnl_table_free(t);
-}
-
-static void put_chain(struct netlink_batch *b, const struct nft_chain *c)
-{
-	struct nftnl_chain *n = nftnl_chain_alloc();
-	struct nlmsghdr *nlh;
-
-	nlh = message(b, NFT_MSG_NEWCHAIN, c->family,
-		      NLM_F_CREATE | NLM_F_EXCL);
-	if (!n || !nlh) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, NFT_TABLE);
-	nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name);
-	nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
-	nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, c->hook);
-	nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
-	nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
-	if (c->dev[0])
-		nftnl_chain_set_str(n, NFTNL_CHAIN_DEV, c->dev);
-	nftnl_chain_nlmsg_build_payload(nlh, n);
-	netlink_batch_add(b, "chain %s " NFT_TABLE " %s (hook %s)",
-			  nft_family_name(c->family), c->name, c->hook_name);
-out:
-	if (n)
-		nftnl_chain_free(n);
-}
-
-static void put_rules(struct netlink_batch *b, const struct nft_chain *c)
-{
-	struct nlmsghdr *nlh;
-	unsigned i;
-
-	for (i = 0; i < c->rules; i++) {
-		nlh = message(b, NFT_MSG_NEWRULE, c->family,
-			      NLM_F_CREATE | NLM_F_APPEND);
-		if (!nlh)
-			return;
-		nftnl_rule_nlmsg_build_payload(nlh, c->rule[i].r);
-		netlink_batch_add(b, "rule of %s: %s", c->name,
-				  c->rule[i].text);
-	}
-}
-
-/* All rules of a chain. */
-static void put_flush(struct netlink_batch *b, const struct known *k)
-{
-	struct nftnl_rule *r = nftnl_rule_alloc();
-	struct nlmsghdr *nlh = message(b, NFT_MSG_DELRULE, k->family, 0);
-
-	if (!r || !nlh) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
-	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, k->name);
-	nftnl_rule_nlmsg_build_payload(nlh, r);
-	netlink_batch_add(b, "rules of chain %s " NFT_TABLE " %s",
-			  nft_family_name(k->family), k->name);
-out:
-	if (r)
-		nftnl_rule_free(r);
-}
-
-static void put_delete(struct netlink_batch *b, const struct known *k)
-{
-	struct nftnl_chain *c = nftnl_chain_alloc();
-	struct nlmsghdr *nlh = message(b, NFT_MSG_DELCHAIN, k->family, 0);
-
-	if (!c || !nlh) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
-	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, k->name);
-	nftnl_chain_nlmsg_build_payload(nlh, c);
-	netlink_batch_add(b, "chain %s " NFT_TABLE " %s",
-			  nft_family_name(k->family), k->name);
-out:
-	if (c)
-		nftnl_chain_free(c);
-}
 
 /* ---- what is there, and what shall be ----------------------------------- */
 
@@ -194,7 +47,7 @@ static int learn(const struct nlmsghdr *nlh, void *arg)
 {
 	struct nftnl_chain *c = nftnl_chain_alloc();
 	struct nft *n = arg;
-	struct known *k = &n->known[n->knowns];
+	struct nft_known *k = &n->known[n->knowns];
 	const char *table, *name;
 	int r = 0;
 
@@ -233,7 +86,7 @@ static int look(struct nft *n, struct error *err)
 				 strerror(-r)) : 0;
 }
 
-static const struct known *find_known(const struct nft *n,
+static const struct nft_known *find_known(const struct nft *n,
 				      const struct nft_chain *c)
 {
 	unsigned i;
@@ -275,22 +128,22 @@ static void put_changes(struct netlink_batch *b, const struct nft *n,
 	unsigned i;
 
 	for (i = 0; i < plan->chains; i++) {
-		const struct known *k = find_known(n, &plan->chain[i]);
+		const struct nft_known *k = find_known(n, &plan->chain[i]);
 
 		if (k && (!fresh || plan->chain[i].ifindex != fresh))
 			keep[k - n->known] = true;
 	}
 	for (i = 0; i < n->knowns; i++) {
-		put_flush(b, &n->known[i]);
+		nft_put_flush(b, &n->known[i]);
 		if (!keep[i])
-			put_delete(b, &n->known[i]);
+			nft_put_delete(b, &n->known[i]);
 	}
 	for (i = 0; i < plan->chains; i++) {
-		const struct known *k = find_known(n, &plan->chain[i]);
+		const struct nft_known *k = find_known(n, &plan->chain[i]);
 
 		if (!k || !keep[k - n->known])
-			put_chain(b, &plan->chain[i]);
-		put_rules(b, &plan->chain[i]);
+			nft_put_chain(b, &plan->chain[i]);
+		nft_put_rules(b, &plan->chain[i]);
 	}
 }
 
@@ -329,11 +182,11 @@ static int apply_once(struct nft *n, int fresh, struct error *err)
 		if (r)
 			goto out;
 	}
-	put_begin(&b);
+	nft_put_begin(&b);
 	for (i = 0; i < FAMILIES && !n->up; i++)
-		put_table(&b, NFT_MSG_NEWTABLE, families[i]);
+		nft_put_table(&b, NFT_MSG_NEWTABLE, families[i]);
 	put_changes(&b, n, &plan, fresh);
-	put_end(&b);
+	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, err);
 out:
 	netlink_batch_free(&b);
@@ -447,9 +300,9 @@ int nft_down(struct nft *n, struct error *err)
 	if (!n->up)
 		return 0;
 	for (i = 0; i < FAMILIES; i++) {
-		put_begin(&b);
-		put_table(&b, NFT_MSG_DELTABLE, families[i]);
-		put_end(&b);
+		nft_put_begin(&b);
+		nft_put_table(&b, NFT_MSG_DELTABLE, families[i]);
+		nft_put_end(&b);
 		r = netlink_batch_send(&n->nl, &b, first ? NULL : &why);
 		if (r && r != -ENOENT && !first)
 			first = r;

@@ -72,7 +72,7 @@ int nft_accept_put(const char *dev, struct error *err);
 /* Removes them, those of a killed instance too. How many, or -errno. */
 int nft_accept_remove(struct error *err);
 
-/* ---- what others have loaded (inspect.c, decide.c) ---------------------- */
+/* ---- what others have loaded (inspect.c) -------------------------------- */
 
 /* Room for "chain inet filter output" and what it does. */
 #define NFT_WHY_MAX 256
@@ -94,8 +94,8 @@ int nft_inspect(struct nft_sight *s, struct error *err);
 /*
  * Decides between route and wire for what is wanted and what was seen, sets
  * how->route and how->notrack, and says why in a line (the reason alone,
- * without the mode). Returns CAPTURE_ROUTE
- * or CAPTURE_WIRE, or -ENOTSUP: route was insisted upon and cannot work.
+ * without the mode). Returns CAPTURE_ROUTE or CAPTURE_WIRE, or -ENOTSUP:
+ * route was insisted upon and cannot work.
  */
 int nft_decide(struct nft_how *how, enum capture_mode wanted,
 	       const struct nft_sight *s, char why[NFT_WHY_MAX],
@@ -106,7 +106,7 @@ struct nlmsghdr;
  * and not by n's own doing: then nft_inspect again, once it has settled. */
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh);
 
-/* ---- the same as text (print.c) ----------------------------------------- */
+/* ---- the same as text (print.c), and a trial (probe.c) ----------------- */
 
 /* Both tables as `nft list ruleset` prints them. 0 or -errno. */
 int nft_print(const struct nft_how *how, struct uplink *const *list,

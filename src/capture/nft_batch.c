@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The messages of a transaction on our tables. Must not know which chains
+ * there are, nor send anything.
+ */
+#include "capture/nft_batch.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/common.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/table.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+/* Since Linux 5.12; headers of that time lack the name. */
+#define TABLE_OWNER 0x2
+
+static struct nlmsghdr *message(struct netlink_batch *b, uint16_t type,
+				uint8_t family, uint16_t flags)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return NULL;
+	return nftnl_nlmsg_build_hdr(room, type, family, flags | NLM_F_ACK, 0);
+}
+
+void nft_put_begin(struct netlink_batch *b)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return;
+	nftnl_batch_begin(room, 0);
+	netlink_batch_add(b, "nftables transaction");
+}
+
+void nft_put_end(struct netlink_batch *b)
+{
+	char *room = netlink_batch_room(b);
+
+	if (!room)
+		return;
+	nftnl_batch_end(room, 0);
+	netlink_batch_add(b, "nftables transaction");
+}
+
+void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family)
+{
+	bool create = type == NFT_MSG_NEWTABLE;
+	struct nftnl_table *t = nftnl_table_alloc();
+	struct nlmsghdr *nlh;
+
+	nlh = message(b, type, family,
+		      create ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	if (!t || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_table_set_u32(t, NFTNL_TABLE_FAMILY, family);
+	nftnl_table_set_str(t, NFTNL_TABLE_NAME, NFT_TABLE);
+	if (create)
+		nftnl_table_set_u32(t, NFTNL_TABLE_FLAGS, TABLE_OWNER);
+	nftnl_table_nlmsg_build_payload(nlh, t);
+	netlink_batch_add(b, "table %s " NFT_TABLE, nft_family_name(family));
+out:
+	if (t)
+		nftnl_table_free(t);
+}
+
+void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c)
+{
+	struct nftnl_chain *n = nftnl_chain_alloc();
+	struct nlmsghdr *nlh;
+
+	nlh = message(b, NFT_MSG_NEWCHAIN, c->family,
+		      NLM_F_CREATE | NLM_F_EXCL);
+	if (!n || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, NFT_TABLE);
+	nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name);
+	nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
+	nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, c->hook);
+	nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
+	nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+	if (c->dev[0])
+		nftnl_chain_set_str(n, NFTNL_CHAIN_DEV, c->dev);
+	nftnl_chain_nlmsg_build_payload(nlh, n);
+	netlink_batch_add(b, "chain %s " NFT_TABLE " %s (hook %s)",
+			  nft_family_name(c->family), c->name, c->hook_name);
+out:
+	if (n)
+		nftnl_chain_free(n);
+}
+
+void nft_put_rules(struct netlink_batch *b, const struct nft_chain *c)
+{
+	struct nlmsghdr *nlh;
+	unsigned i;
+
+	for (i = 0; i < c->rules; i++) {
+		nlh = message(b, NFT_MSG_NEWRULE, c->family,
+			      NLM_F_CREATE | NLM_F_APPEND);
+		if (!nlh)
+			return;
+		nftnl_rule_nlmsg_build_payload(nlh, c->rule[i].r);
+		netlink_batch_add(b, "rule of %s: %s", c->name,
+				  c->rule[i].text);
+	}
+}
+
+/* All rules of a chain. */
+void nft_put_flush(struct netlink_batch *b, const struct nft_known *k)
+{
+	struct nftnl_rule *r = nftnl_rule_alloc();
+	struct nlmsghdr *nlh = message(b, NFT_MSG_DELRULE, k->family, 0);
+
+	if (!r || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
+	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, k->name);
+	nftnl_rule_nlmsg_build_payload(nlh, r);
+	netlink_batch_add(b, "rules of chain %s " NFT_TABLE " %s",
+			  nft_family_name(k->family), k->name);
+out:
+	if (r)
+		nftnl_rule_free(r);
+}
+
+void nft_put_delete(struct netlink_batch *b, const struct nft_known *k)
+{
+	struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nlmsghdr *nlh = message(b, NFT_MSG_DELCHAIN, k->family, 0);
+
+	if (!c || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
+	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, k->name);
+	nftnl_chain_nlmsg_build_payload(nlh, c);
+	netlink_batch_add(b, "chain %s " NFT_TABLE " %s",
+			  nft_family_name(k->family), k->name);
+out:
+	if (c)
+		nftnl_chain_free(c);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The messages of an nftables transaction: each puts one, named for the error
+ * that may come back. A lack of memory is kept in the batch.
+ */
+#ifndef SLUICE_CAPTURE_NFT_BATCH_H
+#define SLUICE_CAPTURE_NFT_BATCH_H
+
+#include <stdint.h>
+
+#include "capture/netlink.h"
+#include "capture/nft_build.h"
+
+/* A chain that the kernel has in one of our tables. */
+struct nft_known {
+	uint8_t family;
+	char name[NFT_CHAIN_MAX];
+};
+
+void nft_put_begin(struct netlink_batch *b);
+void nft_put_end(struct netlink_batch *b);
+
+/* Our table of that family: NFT_MSG_NEWTABLE (it must be new, and belongs to
+ * the sending socket) or NFT_MSG_DELTABLE (and all in it). */
+void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family);
+/* A new chain, without its rules; and its rules, behind those it has. */
+void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c);
+void nft_put_rules(struct netlink_batch *b, const struct nft_chain *c);
+/* All rules of a chain go; a chain without rules goes. */
+void nft_put_flush(struct netlink_batch *b, const struct nft_known *k);
+void nft_put_delete(struct netlink_batch *b, const struct nft_known *k);
+
+#endif
