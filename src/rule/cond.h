@@ -10,8 +10,8 @@
 #include "rule/range.h"
 
 enum key_kind {
-	KEY_NUMBER,  /* or a name that stands for one */
-	KEY_CHOICE,  /* names only */
+	KEY_NUMBER, /* or a name that stands for one */
+	KEY_CHOICE, /* names only */
 	KEY_ADDRESS,
 	KEY_FLAGS,
 	KEY_IFACE,
@@ -22,10 +22,10 @@ enum key_kind {
 struct key_info {
 	const char *name;
 	enum key_kind kind;
-	uint8_t cost;		       /* the order of evaluation */
-	uint32_t max;		       /* of a number */
+	uint8_t cost;			 /* the order of evaluation */
+	uint32_t max;			 /* of a number */
 	int (*number)(const char *name); /* <0: no such name; may be NULL */
-	const char *want;	       /* "is not ..." */
+	const char *want;		 /* "is not ..." */
 };
 extern const struct key_info match_keys[MATCH_KEYS];
 

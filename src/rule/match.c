@@ -76,25 +76,41 @@ static bool port_holds(const struct cond *c, const struct packet *p)
 	return number_holds(c, c->pub.key == MATCH_SPORT ? sport : dport);
 }
 
-static bool any_set_has(const struct cond *c, const struct address *a,
+static bool any_set_has(const struct cond *c, const struct packet *p,
 			int64_t now)
 {
+	struct address a =
+		c->pub.key == MATCH_SRC ? packet_src(p) : packet_dst(p);
+
 	for (uint32_t i = 0; i < c->pub.count; i++)
-		if (c->pub.value[i].set && set_has(c->pub.value[i].set, a, now))
+		if (c->pub.value[i].set &&
+		    set_has(c->pub.value[i].set, &a, now))
 			return true;
 	return false;
 }
 
-static bool address_holds(const struct cond *c, struct address a, int64_t now)
+static bool address_holds(const struct cond *c, const struct packet *p,
+			  int64_t now)
 {
-	unsigned family = a.size == 16;
+	bool src = c->pub.key == MATCH_SRC;
+	unsigned family = 0;
+	uint32_t v4;
 	u128 v;
 
-	if (!a.size)
-		return false;
-	v = address_number(&a);
+	/* As a number, without a struct address on the way, where it is
+	 * IPv4. */
+	if (!packet_get(p, src ? FIELD_IP_SRC : FIELD_IP_DST, &v4)) {
+		v = v4;
+	} else {
+		struct address a = src ? packet_src(p) : packet_dst(p);
+
+		if (!a.size)
+			return false;
+		family = a.size == 16;
+		v = address_number(&a);
+	}
 	if (c->positive && !ranges_has(&c->in[family], v) &&
-	    !(c->sets && any_set_has(c, &a, now)))
+	    !(c->sets && any_set_has(c, p, now)))
 		return false;
 	return !ranges_has(&c->out[family], v);
 }
@@ -178,9 +194,8 @@ static bool header_holds(const struct cond *c, const struct packet *p,
 	case MATCH_FRAGMENT:
 		return number_holds(c, !!(p->flags & PACKET_FRAGMENT));
 	case MATCH_SRC:
-		return address_holds(c, packet_src(p), ctx ? ctx->now : 0);
 	case MATCH_DST:
-		return address_holds(c, packet_dst(p), ctx ? ctx->now : 0);
+		return address_holds(c, p, ctx ? ctx->now : 0);
 	case MATCH_SPORT:
 	case MATCH_DPORT:
 		return port_holds(c, p);

@@ -11,9 +11,9 @@
 #include "rule/cond.h"
 #include "rule/text.h"
 
-/* RFC 791's flags and those of the control bits that every connection
- * uses; a rule written "S" means a SYN, whether or not it negotiates ECN
- * (RFC 3168: a SYN with ECE and CWR). */
+/* The six control bits of RFC 793, FSRPAU: "S" means exactly S of these. ECE
+ * and CWR do not count unless they are named, for a SYN that negotiates ECN
+ * (RFC 3168) carries both, and who writes "S" means every SYN. */
 #define FLAGS_USUAL 0x3f
 
 /* More than a packet can hold is a slip. */
@@ -37,11 +37,11 @@ static int name_bool(const char *name)
 }
 
 #define PORT_WANT "a port from 0 to 65535 or a range such as 1024-65535"
-#define ADDRESS_WANT                                                          \
-	"an address, a prefix such as 10.0.0.0/8 or a range such as "         \
+#define ADDRESS_WANT                                                           \
+	"an address, a prefix such as 10.0.0.0/8 or a range such as "          \
 	"10.0.0.1-10.0.0.9"
-#define IFACE_WANT                                                            \
-	"an interface name of up to 15 letters such as eth0, or the "         \
+#define IFACE_WANT                                                             \
+	"an interface name of up to 15 letters such as eth0, or the "          \
 	"beginning of some such as eth*"
 
 const struct key_info match_keys[MATCH_KEYS] = {
@@ -137,9 +137,10 @@ static int parse_number(const struct key_info *k, char *text,
 		if (one_number(k, a, &v->low) || one_number(k, b, &v->high))
 			continue;
 		if (v->low > v->high)
-			return error_set(err, -EINVAL,
-					 "%s = '%s' is backwards; did you mean '%s-%s'?",
-					 k->name, text, b, a);
+			return error_set(
+				err, -EINVAL,
+				"%s = '%s' is backwards; did you mean '%s-%s'?",
+				k->name, text, b, a);
 		return 0;
 	}
 	return complain((enum match_key)(k - match_keys), text, strlen(text),
@@ -162,9 +163,10 @@ static int parse_flags(const struct key_info *k, char *text,
 	if (value < 0 || mask < 0 || (slash ? !slash[1] : !*text))
 		return complain(MATCH_TCP_FLAGS, show, strlen(show), err);
 	if (value & ~mask)
-		return error_set(err, -EINVAL,
-				 "%s = '%s' never holds: a flag before the '/' is not among those behind it",
-				 k->name, show);
+		return error_set(
+			err, -EINVAL,
+			"%s = '%s' never holds: a flag before the '/' is not among those behind it",
+			k->name, show);
 	v->low = (uint32_t)value;
 	v->high = (uint32_t)mask;
 	return 0;
@@ -322,8 +324,8 @@ static int cond_add(struct cond *c, const struct match_value *v)
 }
 
 /* Takes over what v holds, also on error. */
-static int add_value(struct match *m, enum match_key key,
-		     struct match_value *v, struct error *err)
+static int add_value(struct match *m, enum match_key key, struct match_value *v,
+		     struct error *err)
 {
 	struct cond *c = cond_take(m, key);
 	int ret = c ? cond_add(c, v) : -ENOMEM;
@@ -343,9 +345,10 @@ static int add_value(struct match *m, enum match_key key,
 
 static int kernel_only(enum match_key key, struct error *err)
 {
-	return error_set(err, -EOPNOTSUPP,
-			 "%s: only the kernel can tell whose packet it is, and matching by it is not supported yet",
-			 match_keys[key].name);
+	return error_set(
+		err, -EOPNOTSUPP,
+		"%s: only the kernel can tell whose packet it is, and matching by it is not supported yet",
+		match_keys[key].name);
 }
 
 int match_add(struct match *m, enum match_key key, const char *text, size_t n,
@@ -374,9 +377,10 @@ int match_add_set(struct match *m, enum match_key key, struct set *s,
 	if (match_keys[key].kind == KEY_KERNEL)
 		return kernel_only(key, err);
 	if (match_keys[key].kind != KEY_ADDRESS)
-		return error_set(err, -EINVAL,
-				 "%s = set %s: a set holds addresses and can only be a value of src or dst",
-				 match_keys[key].name, set_name(s));
+		return error_set(
+			err, -EINVAL,
+			"%s = set %s: a set holds addresses and can only be a value of src or dst",
+			match_keys[key].name, set_name(s));
 	v.set = set_ref(s);
 	return add_value(m, key, &v, err);
 }

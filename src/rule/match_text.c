@@ -140,7 +140,8 @@ static bool texts_empty(const struct cond *c)
 
 	/* No prefix of a payload is a prefix of all of them. */
 	if (!c->positive)
-		return c->pub.key != MATCH_PAYLOAD && is_excluded(&c->pub, &any);
+		return c->pub.key != MATCH_PAYLOAD &&
+		       is_excluded(&c->pub, &any);
 	for (uint32_t i = 0; i < c->pub.count; i++)
 		if (!c->pub.value[i].negate &&
 		    !is_excluded(&c->pub, &c->pub.value[i]))
@@ -174,8 +175,9 @@ static bool cond_empty(const struct cond *c)
 }
 
 /* The protocols that have what key is about; packet_ports knows these. */
-static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
-				     IPPROTO_DCCP, IPPROTO_UDPLITE, 0};
+static const uint8_t with_ports[] = {IPPROTO_TCP,     IPPROTO_UDP,
+				     IPPROTO_SCTP,    IPPROTO_DCCP,
+				     IPPROTO_UDPLITE, 0};
 static const uint8_t with_icmp[] = {IPPROTO_ICMP, 0};
 static const uint8_t with_tcp[] = {IPPROTO_TCP, 0};
 
@@ -247,9 +249,11 @@ static bool dirs_clash(const struct match *m, struct error *why)
 		if (in && !(oif && d == DIR_IN) && !(iif && d == DIR_OUT))
 			return false;
 	}
-	error_set(why, 0, "%s is said of packets that go %s or %s, and dir excludes those",
-		  match_key_name(oif ? MATCH_OIF : MATCH_IIF),
-		  names[oif ? DIR_OUT : DIR_IN], names[DIR_FORWARD]);
+	error_set(
+		why, 0,
+		"%s is said of packets that go %s or %s, and dir excludes those",
+		match_key_name(oif ? MATCH_OIF : MATCH_IIF),
+		names[oif ? DIR_OUT : DIR_IN], names[DIR_FORWARD]);
 	return true;
 }
 
@@ -268,7 +272,8 @@ bool match_is_empty(const struct match *m, struct error *why)
 		if (!src->in[f].count || !dst->in[!f].count ||
 		    src->in[!f].count || dst->in[f].count)
 			continue;
-		error_set(why, 0, "src and dst are of different address families");
+		error_set(why, 0,
+			  "src and dst are of different address families");
 		return true;
 	}
 	return protos_clash(m, why) || dirs_clash(m, why);

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "rule/ruleset.h"
 #include "rule/text.h"
 
@@ -118,14 +119,15 @@ static bool set_port(struct packet *p, bool dst, uint32_t port)
 static bool clamp_mss(struct packet *p, uint32_t mss)
 {
 	const uint8_t *opt;
-	uint8_t n, value[2] = {(uint8_t)(mss >> 8), (uint8_t)mss};
+	uint8_t n, value[2];
 	uint32_t flags;
 
 	if (packet_get(p, FIELD_TCP_FLAGS, &flags) || !(flags & TCP_SYN))
 		return false;
 	opt = packet_tcp_option(p, TCPOPT_MSS_KIND, &n);
-	if (!opt || n != TCPOPT_MSS_LEN || (uint32_t)(opt[2] << 8 | opt[3]) <= mss)
+	if (!opt || n != TCPOPT_MSS_LEN || get_be16(opt + 2) <= mss)
 		return false;
+	put_be16(value, (uint16_t)mss);
 	return !packet_write(p, (uint32_t)(opt + 2 - p->data), value,
 			     sizeof(value));
 }

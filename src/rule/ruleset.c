@@ -153,7 +153,8 @@ static const struct rule *decided_before(const struct ruleset *rs,
 
 static void why_match(const struct rule *r, char *why, size_t size)
 {
-	const char *by = is_open(r) ? "for every packet" : "decided by its match";
+	const char *by =
+		is_open(r) ? "for every packet" : "decided by its match";
 
 	if (r->constant.kind != VERDICT_NONE)
 		snprintf(why, size, "constant verdict %s%s, %s in C",
@@ -176,7 +177,8 @@ enum plan_place rule_place(const struct ruleset *rs, const struct rule *r,
 	if (r->match && match_is_empty(r->match, &err))
 		snprintf(why, size, "never runs: %s", err.text);
 	else if (before)
-		snprintf(why, size, "never runs: rule %s decides every packet before it",
+		snprintf(why, size,
+			 "never runs: rule %s decides every packet before it",
 			 before->name ? before->name : "-");
 	else if (place == PLAN_MATCH)
 		why_match(r, why, size);
@@ -184,8 +186,8 @@ enum plan_place rule_place(const struct ruleset *rs, const struct rule *r,
 		snprintf(why, size, "%s: Lua runs for %s%s",
 			 r->action ? "function" : "where",
 			 is_open(r) ? "every packet" : "packets that match ",
-			 is_open(r) ? ""
-				    : match_text(r->match, match,
-						 sizeof(match)));
+			 is_open(r)
+				 ? ""
+				 : match_text(r->match, match, sizeof(match)));
 	return place;
 }

@@ -96,9 +96,10 @@ static int address_range(const char *text, const char *low, const char *high,
 			"'%s' is not a range of addresses such as 10.0.0.1-10.0.0.9",
 			show);
 	if (from->size != to->size)
-		return error_set(err, -EINVAL,
-				 "'%s' begins in one address family and ends in another",
-				 show);
+		return error_set(
+			err, -EINVAL,
+			"'%s' begins in one address family and ends in another",
+			show);
 	if (address_compare(from, to) > 0)
 		return error_set(err, -EINVAL,
 				 "'%s' is backwards; did you mean '%s-%s'?",
@@ -159,9 +160,9 @@ static unsigned distance(const char *a, const char *b)
 				d[i][k] = i + k;
 				continue;
 			}
-			d[i][k] = least(d[i - 1][k], d[i][k - 1]) + 1;
-			d[i][k] = least(d[i][k], d[i - 1][k - 1] +
-							 (a[i - 1] != b[k - 1]));
+			d[i][k] = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
+			d[i][k] = least(d[i][k], d[i - 1][k] + 1);
+			d[i][k] = least(d[i][k], d[i][k - 1] + 1);
 			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] &&
 			    a[i - 2] == b[k - 1])
 				d[i][k] = least(d[i][k], d[i - 2][k - 2] + 1);
@@ -188,8 +189,8 @@ int text_choose(const char *what, const char *name, const char *const names[],
 			nearest = d;
 			best = i;
 		}
-		used += (size_t)snprintf(all + used, sizeof(all) - used,
-					 "%s%s", i ? ", " : "", names[i]);
+		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s",
+					 i ? ", " : "", names[i]);
 		if (used >= sizeof(all))
 			used = sizeof(all) - 1;
 	}

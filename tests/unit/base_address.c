@@ -157,10 +157,9 @@ static void a_prefix_covers_its_own_family_and_range(void **state)
 
 static void addresses_are_ordered_by_family_then_value(void **state)
 {
-	static const char *const order[] = {"0.0.0.0",	 "9.255.0.0",
-					    "10.0.0.0",	 "255.0.0.1",
-					    "::",	 "::1",
-					    "2001:db8::"};
+	static const char *const order[] = {
+		"0.0.0.0", "9.255.0.0", "10.0.0.0",  "255.0.0.1",
+		"::",	   "::1",	"2001:db8::"};
 	int n = sizeof(order) / sizeof(*order);
 
 	(void)state;

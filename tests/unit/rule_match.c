@@ -637,14 +637,14 @@ static uint32_t next_random(void)
 }
 
 static const enum match_key random_keys[] = {
-	MATCH_PROTO, MATCH_SRC,	 MATCH_DST, MATCH_SPORT,     MATCH_DPORT,
-	MATCH_DSCP,  MATCH_TTL,	 MATCH_LEN, MATCH_TCP_FLAGS, MATCH_ICMP_TYPE,
+	MATCH_PROTO, MATCH_SRC, MATCH_DST, MATCH_SPORT,	    MATCH_DPORT,
+	MATCH_DSCP,  MATCH_TTL, MATCH_LEN, MATCH_TCP_FLAGS, MATCH_ICMP_TYPE,
 };
 
 static void random_value(struct match *m, enum match_key key)
 {
-	static const char *const flags[] = {"S", "SA", "/A", "S/SA", "PA",
-					    "A/SAE"};
+	static const char *const flags[] = {"S",    "SA", "/A",
+					    "S/SA", "PA", "A/SAE"};
 	const char *no = next_random() % 3 ? "" : "!";
 	uint32_t low = next_random() % 12, high = low + next_random() % 4;
 	struct error err = {""};
@@ -770,8 +770,9 @@ static void a_match_answers_like_its_definition(void **state)
 		bool empty;
 
 		for (unsigned i = 0; i < values; i++)
-			random_value(m, random_keys[next_random() %
-						    (i % 2 ? 3 : 10)]);
+			random_value(
+				m,
+				random_keys[next_random() % (i % 2 ? 3 : 10)]);
 		empty = match_is_empty(m, &why);
 		for (int i = 0; i < 20; i++) {
 			struct packet p = random_packet();
@@ -804,9 +805,8 @@ static void a_long_list_answers_like_its_values(void **state)
 
 		listed[port] = true;
 		snprintf(text, sizeof(text), "%u", port);
-		assert_int_equal(match_add(m, MATCH_DPORT, text, strlen(text),
-					   &err),
-				 0);
+		assert_int_equal(
+			match_add(m, MATCH_DPORT, text, strlen(text), &err), 0);
 	}
 	for (uint32_t port = 0; port <= 65535; port++) {
 		put_be16(p.data + 22, (uint16_t)port);

@@ -114,9 +114,9 @@ static void a_value_is_read_or_refused_with_its_reason(void **state)
 			continue;
 		assert_int_equal(r.number, values[i].number);
 		if (values[i].address)
-			assert_string_equal(address_text(&r.address, buf,
-							 sizeof(buf)),
-					    values[i].address);
+			assert_string_equal(
+				address_text(&r.address, buf, sizeof(buf)),
+				values[i].address);
 	}
 }
 

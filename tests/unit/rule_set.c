@@ -297,8 +297,8 @@ static void a_file_is_read_line_by_line(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(files); i++) {
-		size_t n = files[i].size ? files[i].size
-					 : strlen(files[i].text);
+		size_t n =
+			files[i].size ? files[i].size : strlen(files[i].text);
 		char path[] = "/tmp/sluice-set-XXXXXX";
 		struct set *s = set_new("test");
 		struct error err = {""};
@@ -312,9 +312,8 @@ static void a_file_is_read_line_by_line(void **state)
 		if (ret != files[i].ret || set_count(s) != files[i].count)
 			fail_msg("case %zu: %d, %zu, %s", i, ret, set_count(s),
 				 err.text);
-		if (files[i].says &&
-		    (strncmp(err.text, path, strlen(path)) ||
-		     !strstr(err.text, files[i].says)))
+		if (files[i].says && (strncmp(err.text, path, strlen(path)) ||
+				      !strstr(err.text, files[i].says)))
 			fail_msg("case %zu: %s", i, err.text);
 		set_unref(s);
 	}
@@ -330,8 +329,7 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	assert_string_equal(err.text, "cannot open set file /nonexistent/x: "
 				      "No such file or directory");
 	assert_int_equal(set_add_file(s, "/", &err), -EISDIR);
-	assert_string_equal(err.text,
-			    "cannot read set file /: Is a directory");
+	assert_string_equal(err.text, "cannot read set file /: Is a directory");
 	set_unref(s);
 }
 
@@ -373,7 +371,7 @@ static struct prefix random_prefix(void)
 
 	p.length = (uint8_t)(next_random() % (bits + 1));
 	for (unsigned i = p.length; i < bits; i++)
-		p.address.byte[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+		p.address.byte[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 	return p;
 }
 
