@@ -25,7 +25,7 @@ static int run(struct script *s, const struct rule *r, int ref,
 	lua_pushcfunction(L, limit_handler);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 	object_push_view(L, p);
-	*status = lua_pcall(L, 1, 1, 1);
+	*status = limit_call(s, 1, 1);
 	if (*status == LUA_OK)
 		return 0;
 	limit_message(s, *status, r->origin, &text);
@@ -60,11 +60,10 @@ void call_action(void *arg, const struct rule *r, struct packet *p,
 	struct error why;
 	int status;
 
-	*v = (struct verdict){ .kind = VERDICT_ERROR,
-			       .reject_code = REJECT_DEFAULT,
-			       .rule = r };
-	if (!run(s, r, r->action, p, &status) &&
-	    !verdict_read(s, 2, v, &why)) {
+	*v = (struct verdict){.kind = VERDICT_ERROR,
+			      .reject_code = REJECT_DEFAULT,
+			      .rule = r};
+	if (!run(s, r, r->action, p, &status) && !verdict_read(s, 2, v, &why)) {
 		v->kind = VERDICT_ERROR;
 		error_set(&s->error, 0, "rule %s: %s: %s", r->name, r->origin,
 			  why.text);

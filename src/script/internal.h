@@ -25,14 +25,14 @@ struct script {
 	struct ruleset *rules;
 	struct script_host host;
 	struct object_env env;
-	char *rules_dir; /* or NULL */
+	char *rules_dir;	       /* or NULL */
 	const struct script_arg *args; /* while it is made */
 	size_t nargs;
 
 	/* While a file is loaded. */
 	bool loading, sealed;
-	const char *name;    /* what messages call it */
-	const char *folder;  /* where require and set.file look; or NULL */
+	const char *name;     /* what messages call it */
+	const char *folder;   /* where require and set.file look; or NULL */
 	struct rule *pending; /* of a rule{} that is not complete yet */
 
 	/* Memory: what the allocator gave, and what was charged for things
@@ -105,6 +105,10 @@ void limit_message(struct script *s, int status, const char *where,
 
 /* Message handler: makes any error a text that begins with file:line. */
 int limit_handler(lua_State *L);
+
+/* lua_pcall with the handler, which is at index 1; an overrun that a pcall
+ * kept from being seen is one all the same. The status. */
+int limit_call(struct script *s, int nargs, int nresults);
 
 /* ---- sandbox.c -------------------------------------------------------- */
 

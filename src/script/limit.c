@@ -132,8 +132,8 @@ void limit_install(struct script *s)
 							 : s->load_budget;
 
 	/* Precise to a hundredth of the smaller budget. */
-	s->interval = least / 100 > INTERVAL_MAX ? INTERVAL_MAX
-						 : (int)(least / 100);
+	s->interval =
+		least / 100 > INTERVAL_MAX ? INTERVAL_MAX : (int)(least / 100);
 	if (!s->interval)
 		s->interval = 1;
 	/* New threads get a copy of the main thread's. */
@@ -241,6 +241,18 @@ int limit_handler(lua_State *L)
 	return 1;
 }
 
+int limit_call(struct script *s, int nargs, int nresults)
+{
+	int status = lua_pcall(s->L, nargs, nresults, 1);
+
+	/* "return pcall(f)": no instruction was left for the hook. */
+	if (status == LUA_OK && s->over) {
+		lua_settop(s->L, 1);
+		status = LUA_ERRERR;
+	}
+	return status;
+}
+
 void script_one_line(char *text)
 {
 	for (char *p = text; *p; p++)
@@ -256,8 +268,9 @@ void limit_message(struct script *s, int status, const char *where,
 	if (lua_gettop(s->L) && lua_type(s->L, -1) == LUA_TSTRING)
 		text = lua_tostring(s->L, -1);
 	if (s->over && status != LUA_ERRRUN)
-		error_set(err, 0, "%s: ran over its budget of %llu instructions",
-			  where, (unsigned long long)s->budget);
+		error_set(err, 0,
+			  "%s: ran over its budget of %llu instructions", where,
+			  (unsigned long long)s->budget);
 	/* ERRERR: a message that could not be made for lack of memory. */
 	else if (status == LUA_ERRMEM || (status == LUA_ERRERR && s->refused))
 		error_set(err, 0, "%s: needs more than %zu bytes of memory",

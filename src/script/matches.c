@@ -33,9 +33,10 @@ static const char *value_text(lua_State *L, int i, const char *key, size_t *n)
 		lua_pushinteger(L, whole);
 		lua_replace(L, i);
 	} else if (lua_type(L, i) != LUA_TSTRING) {
-		luaL_error(L, "%s: a value is a string, a number, a boolean, "
-			      "a set or a list of them, not a %s", key,
-			   luaL_typename(L, i));
+		luaL_error(L,
+			   "%s: a value is a string, a number, a boolean, "
+			   "a set or a list of them, not a %s",
+			   key, luaL_typename(L, i));
 	}
 	return lua_tolstring(L, i, n);
 }
@@ -72,8 +73,10 @@ static void add_list(lua_State *L, struct match *m, enum match_key key)
 	lua_pushnil(L);
 	while (lua_next(L, list)) {
 		if (lua_type(L, -2) != LUA_TNUMBER)
-			luaL_error(L, "%s: a list has no names, but this one "
-				      "has '%s'", match_key_name(key),
+			luaL_error(L,
+				   "%s: a list has no names, but this one "
+				   "has '%s'",
+				   match_key_name(key),
 				   luaL_tolstring(L, -2, NULL));
 		add_value(L, lua_gettop(L), m, key);
 		any = true;
@@ -124,7 +127,7 @@ static void insert(struct rule *r, struct rewrite *w)
 static void add_rewrite(lua_State *L, struct rule *r, enum rewrite_key key)
 {
 	const char *name = rewrite_key_name(key), *text;
-	struct rewrite *w, value = { .key = key };
+	struct rewrite *w, value = {.key = key};
 	struct error err;
 	size_t n;
 

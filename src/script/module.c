@@ -105,9 +105,11 @@ static int require(lua_State *L)
 	lua_settop(L, 1);
 	script_check_loading(L, "require()");
 	if (!is_name(name) || strlen(name) != lua_rawlen(L, 1))
-		return luaL_error(L, "require '%s': a module's name is made of "
-				     "letters, digits, '_' and '-', with a "
-				     "'.' for a folder", name);
+		return luaL_error(L,
+				  "require '%s': a module's name is made of "
+				  "letters, digits, '_' and '-', with a "
+				  "'.' for a folder",
+				  name);
 	file = luaL_gsub(L, name, ".", "/");
 	if (s->folder && find(L, s->folder, file, name))
 		return 1;

@@ -17,8 +17,10 @@
 void script_check_loading(lua_State *L, const char *what)
 {
 	if (!script_of(L)->loading)
-		luaL_error(L, "%s can only be called while the file is "
-			      "loading, not in an action", what);
+		luaL_error(L,
+			   "%s can only be called while the file is "
+			   "loading, not in an action",
+			   what);
 }
 
 /* The text of the key at i for a message, which must not be changed. */
@@ -74,9 +76,10 @@ static void read_action(lua_State *L, int i, struct rule *r)
 	if (verdict_constant(L, i, &r->constant))
 		return;
 	if (lua_type(L, i) == LUA_TSTRING)
-		luaL_error(L, "rule: action must be a function or a verdict, "
-			      "not the string '%s'; ACCEPT, DROP and REJECT "
-			      "are written without quotes",
+		luaL_error(L,
+			   "rule: action must be a function or a verdict, "
+			   "not the string '%s'; ACCEPT, DROP and REJECT "
+			   "are written without quotes",
 			   lua_tostring(L, i));
 	luaL_error(L, "rule: action must be a function or a verdict, not a %s",
 		   luaL_typename(L, i));
@@ -86,9 +89,9 @@ static const struct {
 	const char *name;
 	void (*read)(lua_State *L, int i, struct rule *r);
 } keys[] = {
-	{ "name", read_name },	 { "match", matches_read },
-	{ "where", read_where }, { "rewrite", rewrites_read },
-	{ "action", read_action },
+	{"name", read_name},	 {"match", matches_read},
+	{"where", read_where},	 {"rewrite", rewrites_read},
+	{"action", read_action},
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -171,17 +174,18 @@ static unsigned read_dir(lua_State *L, int i)
 		const char *name;
 		enum packet_dir dir;
 	} dirs[] = {
-		{ "out", DIR_OUT },
-		{ "in", DIR_IN },
-		{ "forward", DIR_FORWARD },
+		{"out", DIR_OUT},
+		{"in", DIR_IN},
+		{"forward", DIR_FORWARD},
 	};
 
 	for (size_t k = 0; k < sizeof(dirs) / sizeof(dirs[0]); k++)
 		if (lua_type(L, i) == LUA_TSTRING &&
 		    !strcmp(lua_tostring(L, i), dirs[k].name))
 			return 1u << dirs[k].dir;
-	return (unsigned)luaL_error(L, "capture: dir is \"out\", \"in\" or "
-				       "\"forward\", not '%s'",
+	return (unsigned)luaL_error(L,
+				    "capture: dir is \"out\", \"in\" or "
+				    "\"forward\", not '%s'",
 				    key_text(L, i));
 }
 
@@ -197,8 +201,9 @@ static int capture(lua_State *L)
 	while (lua_next(L, 1)) {
 		if (lua_type(L, 2) != LUA_TSTRING ||
 		    strcmp(lua_tostring(L, 2), "dir"))
-			return luaL_error(L, "capture: unknown key '%s'; did "
-					     "you mean 'dir'?",
+			return luaL_error(L,
+					  "capture: unknown key '%s'; did "
+					  "you mean 'dir'?",
 					  key_text(L, 2));
 		if (lua_type(L, 3) != LUA_TTABLE) {
 			dirs |= read_dir(L, 3);
@@ -219,7 +224,7 @@ static int capture(lua_State *L)
 
 static enum verdict_kind accept_or_drop(lua_State *L, const char *what)
 {
-	struct verdict v = { .kind = VERDICT_NONE };
+	struct verdict v = {.kind = VERDICT_NONE};
 
 	script_check_loading(L, what);
 	if (!verdict_constant(L, 1, &v) ||

@@ -176,7 +176,7 @@ static int sandbox_xpcall(lua_State *L)
 
 static int sandbox_collect(lua_State *L)
 {
-	static const char *const names[] = { "collect", "count", "step", NULL };
+	static const char *const names[] = {"collect", "count", "step", NULL};
 	struct script *s = script_of(L);
 
 	switch (luaL_checkoption(L, 1, "collect", names)) {
@@ -212,14 +212,14 @@ static void remove_names(lua_State *L, const char *const *names)
 
 static void open_base(lua_State *L)
 {
-	static const char *const gone[] = { "dofile", "loadfile", "print",
-					    "warn", NULL };
+	static const char *const gone[] = {"dofile", "loadfile", "print",
+					   "warn", NULL};
 	static const luaL_Reg ours[] = {
-		{ "next", sandbox_next },
-		{ "rawget", sandbox_rawget },
-		{ "rawset", sandbox_rawset },
-		{ "collectgarbage", sandbox_collect },
-		{ NULL, NULL },
+		{"next", sandbox_next},
+		{"rawget", sandbox_rawget},
+		{"rawset", sandbox_rawset},
+		{"collectgarbage", sandbox_collect},
+		{NULL, NULL},
 	};
 
 	luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
@@ -233,7 +233,7 @@ static void open_base(lua_State *L)
 
 static void open_os(lua_State *L)
 {
-	static const char *const kept[] = { "time", "date", "clock", NULL };
+	static const char *const kept[] = {"time", "date", "clock", NULL};
 
 	luaL_requiref(L, LUA_OSLIBNAME, luaopen_os, 0);
 	lua_newtable(L);
@@ -247,7 +247,7 @@ static void open_os(lua_State *L)
 
 static void open_libraries(lua_State *L)
 {
-	static const char *const no_dump[] = { "dump", NULL };
+	static const char *const no_dump[] = {"dump", NULL};
 
 	open_base(L);
 	open_os(L);
@@ -310,9 +310,9 @@ static int global_set(lua_State *L)
 static void freeze_libraries(lua_State *L)
 {
 	static const char *const names[] = {
-		LUA_STRLIBNAME, LUA_TABLIBNAME, LUA_MATHLIBNAME,
-		LUA_UTF8LIBNAME, LUA_COLIBNAME, LUA_OSLIBNAME,
-		"args", "set", NULL,
+		LUA_STRLIBNAME,	 LUA_TABLIBNAME, LUA_MATHLIBNAME,
+		LUA_UTF8LIBNAME, LUA_COLIBNAME,	 LUA_OSLIBNAME,
+		"args",		 "set",		 NULL,
 	};
 
 	for (const char *const *name = names; *name; name++) {

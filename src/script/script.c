@@ -57,7 +57,7 @@ static int enter(struct script *s, lua_CFunction f, void *arg,
 	lua_pushcfunction(L, limit_handler);
 	lua_pushcfunction(L, f);
 	lua_pushlightuserdata(L, arg);
-	status = lua_pcall(L, 1, 0, 1);
+	status = limit_call(s, 1, 0);
 	if (status != LUA_OK) {
 		struct error text;
 
@@ -99,10 +99,9 @@ int script_new(struct script **out, const struct script_limits *limits,
 	s->call_budget = l->instructions ? l->instructions : LIMIT_INSTRUCTIONS;
 	s->load_budget = l->load_instructions ? l->load_instructions
 					      : LIMIT_LOAD_INSTRUCTIONS;
-	s->env = (struct object_env){ .resolve = resolve, .arg = s };
-	s->calls = (struct ruleset_calls){ .where = call_where,
-					   .action = call_action,
-					   .arg = s };
+	s->env = (struct object_env){.resolve = resolve, .arg = s};
+	s->calls = (struct ruleset_calls){
+		.where = call_where, .action = call_action, .arg = s};
 	s->rules = ruleset_new();
 	s->rules_dir = rules_dir ? strdup(rules_dir) : NULL;
 	if (!s->rules || (rules_dir && !s->rules_dir)) {
@@ -173,7 +172,7 @@ static int load_protected(lua_State *L)
 static int load(struct script *s, const char *name, const char *folder,
 		const char *text, size_t n, struct error *err)
 {
-	struct chunk c = { .text = text, .n = n };
+	struct chunk c = {.text = text, .n = n};
 	int ret;
 
 	if (s->sealed)

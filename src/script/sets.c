@@ -48,7 +48,7 @@ static struct holder *new_set(lua_State *L, const char *name)
 {
 	struct holder *h = lua_newuserdatauv(L, sizeof(*h), 0);
 
-	*h = (struct holder){ 0 };
+	*h = (struct holder){0};
 	luaL_setmetatable(L, SET_TYPE);
 	limit_charge(L, SET_COST);
 	h->charged = SET_COST;
@@ -58,8 +58,7 @@ static struct holder *new_set(lua_State *L, const char *name)
 	return h;
 }
 
-static void add(lua_State *L, struct holder *h, const char *text,
-		int64_t until)
+static void add(lua_State *L, struct holder *h, const char *text, int64_t until)
 {
 	size_t most = MEMBER_COST * (strchr(text, '-') ? RANGE_MAX : 1);
 	struct error err;
@@ -96,8 +95,10 @@ static int make(lua_State *L)
 			return luaL_error(L, "set: a list of addresses is "
 					     "expected, without names");
 		if (lua_type(L, -1) != LUA_TSTRING)
-			return luaL_error(L, "set: an address is a string, "
-					     "not a %s", luaL_typename(L, -1));
+			return luaL_error(L,
+					  "set: an address is a string, "
+					  "not a %s",
+					  luaL_typename(L, -1));
 		add(L, h, lua_tostring(L, -1), 0);
 		lua_pop(L, 1);
 	}
@@ -189,23 +190,23 @@ static int release(lua_State *L)
 
 	limit_discharge(script_of(L), h->charged);
 	set_unref(h->set);
-	*h = (struct holder){ 0 };
+	*h = (struct holder){0};
 	return 0;
 }
 
 void sets_open(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "has", has },
-		{ "add", add_method },
-		{ "remove", remove_method },
-		{ NULL, NULL },
+		{"has", has},
+		{"add", add_method},
+		{"remove", remove_method},
+		{NULL, NULL},
 	};
 	static const luaL_Reg meta[] = {
-		{ "__len", count },
-		{ "__tostring", text },
-		{ "__gc", release },
-		{ NULL, NULL },
+		{"__len", count},
+		{"__tostring", text},
+		{"__gc", release},
+		{NULL, NULL},
 	};
 
 	luaL_newmetatable(L, SET_TYPE);

@@ -102,8 +102,8 @@ static int tag_text(lua_State *L)
 void verdict_open(lua_State *L)
 {
 	static const luaL_Reg meta[] = {
-		{ "__tostring", tag_text },
-		{ NULL, NULL },
+		{"__tostring", tag_text},
+		{NULL, NULL},
 	};
 
 	push_tag(L, TAG_ACCEPT);
@@ -167,7 +167,8 @@ static bool read_list(struct script *s, int i, uint32_t *count,
 			continue;
 		error_set(why, 0,
 			  "returned a list whose item %u is a %s; expected a "
-			  "packet", k + 1,
+			  "packet",
+			  k + 1,
 			  type == LUA_TUSERDATA ? "packet that is gone, or "
 						  "part of one"
 						: lua_typename(L, type));
@@ -177,8 +178,7 @@ static bool read_list(struct script *s, int i, uint32_t *count,
 	return true;
 }
 
-bool verdict_read(struct script *s, int i, struct verdict *v,
-		  struct error *why)
+bool verdict_read(struct script *s, int i, struct verdict *v, struct error *why)
 {
 	lua_State *L = s->L;
 	uint32_t count = 1;

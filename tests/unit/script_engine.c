@@ -15,74 +15,100 @@ static void what_an_action_returns_becomes_a_verdict(void **state)
 		uint32_t count;
 		const char *error;
 	} cases[] = {
-		{ .body = "", .kind = VERDICT_ACCEPT }, /* the policy */
-		{ .body = "return nil", .kind = VERDICT_ACCEPT },
-		{ .body = "return ACCEPT", .kind = VERDICT_ACCEPT },
-		{ .body = "return DROP", .kind = VERDICT_DROP },
-		{ .body = "return DROP, ACCEPT", .kind = VERDICT_DROP },
-		{ .body = "return REJECT", .kind = VERDICT_REJECT,
-		  .code = REJECT_DEFAULT },
-		{ .body = "return reject()", .kind = VERDICT_REJECT,
-		  .code = REJECT_DEFAULT },
-		{ .body = "return reject('admin-prohibited')",
-		  .kind = VERDICT_REJECT, .code = 13 },
-		{ .body = "return reject(0)", .kind = VERDICT_REJECT },
-		{ .body = "return reject(15)", .kind = VERDICT_REJECT,
-		  .code = 15 },
-		{ .body = "return pkt", .kind = VERDICT_REPLACE, .count = 1 },
-		{ .body = "return pkt:clone()", .kind = VERDICT_REPLACE,
-		  .count = 1 },
-		{ .body = "return { pkt:rst(), pkt, pkt:clone() }",
-		  .kind = VERDICT_REPLACE, .count = 3 },
-		{ .body = "return {}", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned an empty table; expected "
-			   "a verdict (DROP to discard the packet)" },
-		{ .body = "return { pkt, 3 }", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned a list whose item 2 is a "
-			   "number; expected a packet" },
-		{ .body = "return { x = 1 }", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned an empty table; expected "
-			   "a verdict (DROP to discard the packet)" },
-		{ .body = "return 3", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned a number; expected a "
-			   "verdict or a packet" },
-		{ .body = "return true", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned a boolean; expected a "
-			   "verdict or a packet" },
-		{ .body = "return 'DROP'", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned a string; expected a "
-			   "verdict or a packet" },
-		{ .body = "return pkt.ip", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: returned a userdata; expected a "
-			   "verdict or a packet" },
-		{ .body = "return reject(16)", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:1: reject: code 16 is not in 0..15" },
-		{ .body = "\nerror('boom')", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:2: boom" },
-		{ .body = "\nerror('two\\nlines')", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:2: two lines" },
-		{ .body = "\nerror('bare', 0)", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:2: bare" },
-		{ .body = "\nerror({})", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:2: table: " },
-		{ .body = "\nerror()", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:2: nil" },
-		{ .body = "\n\nlocal x = nil + 1", .kind = VERDICT_ERROR,
-		  .error = "rule r: t.lua:3: attempt to perform arithmetic on "
-			   "a nil value" },
-		{ .body = "rule {}", .kind = VERDICT_ERROR,
-		  .error = "rule() can only be called while the file is "
-			   "loading, not in an action" },
-		{ .body = "policy(DROP)", .kind = VERDICT_ERROR,
-		  .error = "policy() can only be called while" },
-		{ .body = "on_error(DROP)", .kind = VERDICT_ERROR,
-		  .error = "on_error() can only be called while" },
-		{ .body = "capture { dir = 'in' }", .kind = VERDICT_ERROR,
-		  .error = "capture() can only be called while" },
-		{ .body = "require 'x'", .kind = VERDICT_ERROR,
-		  .error = "require() can only be called while" },
-		{ .body = "set.file('x')", .kind = VERDICT_ERROR,
-		  .error = "set.file() can only be called while" },
+		{.body = "", .kind = VERDICT_ACCEPT}, /* the policy */
+		{.body = "return nil", .kind = VERDICT_ACCEPT},
+		{.body = "return ACCEPT", .kind = VERDICT_ACCEPT},
+		{.body = "return DROP", .kind = VERDICT_DROP},
+		{.body = "return DROP, ACCEPT", .kind = VERDICT_DROP},
+		{.body = "return REJECT",
+		 .kind = VERDICT_REJECT,
+		 .code = REJECT_DEFAULT},
+		{.body = "return reject()",
+		 .kind = VERDICT_REJECT,
+		 .code = REJECT_DEFAULT},
+		{.body = "return reject('admin-prohibited')",
+		 .kind = VERDICT_REJECT,
+		 .code = 13},
+		{.body = "return reject(0)", .kind = VERDICT_REJECT},
+		{.body = "return reject(15)",
+		 .kind = VERDICT_REJECT,
+		 .code = 15},
+		{.body = "return pkt", .kind = VERDICT_REPLACE, .count = 1},
+		{.body = "return pkt:clone()",
+		 .kind = VERDICT_REPLACE,
+		 .count = 1},
+		{.body = "return { pkt:rst(), pkt, pkt:clone() }",
+		 .kind = VERDICT_REPLACE,
+		 .count = 3},
+		{.body = "return {}",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned an empty table; expected "
+			  "a verdict (DROP to discard the packet)"},
+		{.body = "return { pkt, 3 }",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned a list whose item 2 is a "
+			  "number; expected a packet"},
+		{.body = "return { x = 1 }",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned an empty table; expected "
+			  "a verdict (DROP to discard the packet)"},
+		{.body = "return 3",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned a number; expected a "
+			  "verdict or a packet"},
+		{.body = "return true",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned a boolean; expected a "
+			  "verdict or a packet"},
+		{.body = "return 'DROP'",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned a string; expected a "
+			  "verdict or a packet"},
+		{.body = "return pkt.ip",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: returned a userdata; expected a "
+			  "verdict or a packet"},
+		{.body = "return reject(16)",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:1: reject: code 16 is not in 0..15"},
+		{.body = "\nerror('boom')",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:2: boom"},
+		{.body = "\nerror('two\\nlines')",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:2: two lines"},
+		{.body = "\nerror('bare', 0)",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:2: bare"},
+		{.body = "\nerror({})",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:2: table: "},
+		{.body = "\nerror()",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:2: nil"},
+		{.body = "\n\nlocal x = nil + 1",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule r: t.lua:3: attempt to perform arithmetic on "
+			  "a nil value"},
+		{.body = "rule {}",
+		 .kind = VERDICT_ERROR,
+		 .error = "rule() can only be called while the file is "
+			  "loading, not in an action"},
+		{.body = "policy(DROP)",
+		 .kind = VERDICT_ERROR,
+		 .error = "policy() can only be called while"},
+		{.body = "on_error(DROP)",
+		 .kind = VERDICT_ERROR,
+		 .error = "on_error() can only be called while"},
+		{.body = "capture { dir = 'in' }",
+		 .kind = VERDICT_ERROR,
+		 .error = "capture() can only be called while"},
+		{.body = "require 'x'",
+		 .kind = VERDICT_ERROR,
+		 .error = "require() can only be called while"},
+		{.body = "set.file('x')",
+		 .kind = VERDICT_ERROR,
+		 .error = "set.file() can only be called while"},
 	};
 
 	(void)state;
@@ -117,12 +143,12 @@ static void what_an_action_returns_becomes_a_verdict(void **state)
 
 static void replacements_live_until_the_next_call(void **state)
 {
-	struct script *s = load_script(
-		"rule { action = function(pkt)\n"
-		"  local c = pkt:clone()\n"
-		"  c.ip.ttl = 9\n"
-		"  return { pkt, c }\n"
-		"end }", NULL);
+	struct script *s = load_script("rule { action = function(pkt)\n"
+				       "  local c = pkt:clone()\n"
+				       "  c.ip.ttl = 9\n"
+				       "  return { pkt, c }\n"
+				       "end }",
+				       NULL);
 	struct packet p;
 	struct verdict v;
 	uint32_t ttl;
@@ -148,14 +174,14 @@ static void where_is_a_condition(void **state)
 		const char *body;
 		enum verdict_kind kind;
 	} cases[] = {
-		{ "return true", VERDICT_DROP },
-		{ "return 1", VERDICT_DROP },
-		{ "return false", VERDICT_ACCEPT },
-		{ "return nil", VERDICT_ACCEPT },
-		{ "", VERDICT_ACCEPT },
-		{ "return pkt.dport == 80", VERDICT_DROP },
-		{ "return pkt.dport == 81", VERDICT_ACCEPT },
-		{ "error('x')", VERDICT_ERROR },
+		{"return true", VERDICT_DROP},
+		{"return 1", VERDICT_DROP},
+		{"return false", VERDICT_ACCEPT},
+		{"return nil", VERDICT_ACCEPT},
+		{"", VERDICT_ACCEPT},
+		{"return pkt.dport == 80", VERDICT_DROP},
+		{"return pkt.dport == 81", VERDICT_ACCEPT},
+		{"error('x')", VERDICT_ERROR},
 	};
 
 	(void)state;
@@ -186,28 +212,32 @@ static void a_kept_packet_says_that_it_is_gone(void **state)
 		"  box.packet, box.ip, box.copy = pkt, pkt.ip, pkt:clone()\n"
 		"end }";
 	static const char *const gone[] = {
-		"return box.packet.len",    "return box.ip.ttl",
-		"box.packet.ip.ttl = 3",    "box.ip.ttl = 3",
+		"return box.packet.len",     "return box.ip.ttl",
+		"box.packet.ip.ttl = 3",     "box.ip.ttl = 3",
 		"return box.packet:clone()", "send(box.packet)",
-		"audit(box.packet, 'x')",   "return tostring(box.packet)",
+		"audit(box.packet, 'x')",    "return tostring(box.packet)",
 	};
 	static const char lives[] = "assert(box.copy.dport == 80)";
 	struct script *s = make_script(NULL);
-	struct error err = { .text = "" };
+	struct error err = {.text = ""};
 
 	(void)state;
-	assert_int_equal(script_load_text(s, "t.lua", first, sizeof(first) - 1,
-					  &err), 0);
+	assert_int_equal(
+		script_load_text(s, "t.lua", first, sizeof(first) - 1, &err),
+		0);
 	assert_int_equal(run(s), VERDICT_ACCEPT);
 	for (size_t i = 0; i < COUNT(gone); i++) {
 		assert_int_equal(script_load_text(s, "t.lua", gone[i],
 						  strlen(gone[i]), &err),
 				 -EINVAL);
-		assert_has(err.text, "this packet is gone: it was only valid "
-				     "inside the call that got it", gone[i]);
+		assert_has(err.text,
+			   "this packet is gone: it was only valid "
+			   "inside the call that got it",
+			   gone[i]);
 	}
-	assert_int_equal(script_load_text(s, "t.lua", lives, sizeof(lives) - 1,
-					  &err), 0);
+	assert_int_equal(
+		script_load_text(s, "t.lua", lives, sizeof(lives) - 1, &err),
+		0);
 	script_free(s);
 }
 
@@ -277,7 +307,8 @@ static void the_world_is_asked_through_the_host(void **state)
 		"  local ok, why = send(pkt:rst())\n"
 		"  return ok and ACCEPT or why == 'No buffer space available'\n"
 		"    and DROP\n"
-		"end }", NULL);
+		"end }",
+		NULL);
 
 	(void)state;
 	script_set_host(s, &host);
@@ -295,9 +326,9 @@ static void the_world_is_asked_through_the_host(void **state)
 
 static void without_a_host_the_error_says_so(void **state)
 {
-	static const char *const names[] = { "send", "log", "count", "audit" };
-	static const char *const args[] = { "pkt:clone()", "'x'", "'x'",
-					    "pkt, 'x'" };
+	static const char *const names[] = {"send", "log", "count", "audit"};
+	static const char *const args[] = {"pkt:clone()", "'x'", "'x'",
+					   "pkt, 'x'"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(names); i++) {
@@ -340,7 +371,8 @@ static void sets_in_lua(void **state)
 		"    check(not s:has('10.2.3.4'))\n"
 		"  end\n"
 		"  return ACCEPT\n"
-		"end }", NULL);
+		"end }",
+		NULL);
 
 	(void)state;
 	script_set_host(s, &host);
@@ -358,18 +390,18 @@ static void sets_say_what_is_wrong(void **state)
 	static const struct {
 		const char *body, *error;
 	} cases[] = {
-		{ "set{ 3 }", "set: an address is a string, not a number" },
-		{ "set{ src = '10.0.0.1' }", "without names" },
-		{ "set('10.0.0.1')", "table expected, got string" },
-		{ "set{ '10.0.0.1/8' }", "set: " },
-		{ "set{}:has('x')", "set:has: 'x' is not an address" },
-		{ "set{}:has()", "string expected, got no value" },
-		{ "set{}.has({}, '10.0.0.1')", "set expected, got table" },
-		{ "set{}:add('10.0.0.1', -1)", "seconds must be above 0" },
-		{ "set{}:add('10.0.0.1', 0/0)", "seconds must be above 0" },
-		{ "set{}:add('nonsense')", "set: " },
-		{ "set{}:remove('nonsense')", "set:remove: " },
-		{ "set{}.x = 1", "attempt to index a set value" },
+		{"set{ 3 }", "set: an address is a string, not a number"},
+		{"set{ src = '10.0.0.1' }", "without names"},
+		{"set('10.0.0.1')", "table expected, got string"},
+		{"set{ '10.0.0.1/8' }", "set: "},
+		{"set{}:has('x')", "set:has: 'x' is not an address"},
+		{"set{}:has()", "string expected, got no value"},
+		{"set{}.has({}, '10.0.0.1')", "set expected, got table"},
+		{"set{}:add('10.0.0.1', -1)", "seconds must be above 0"},
+		{"set{}:add('10.0.0.1', 0/0)", "seconds must be above 0"},
+		{"set{}:add('nonsense')", "set: "},
+		{"set{}:remove('nonsense')", "set:remove: "},
+		{"set{}.x = 1", "attempt to index a set value"},
 	};
 
 	(void)state;
@@ -383,7 +415,8 @@ static void a_set_in_a_match_is_the_script_s_own(void **state)
 		"local blocked = set{}\n"
 		"rule { match = { src = blocked }, action = DROP }\n"
 		"rule { action = function(pkt)\n"
-		"  blocked:add(pkt.src) return ACCEPT end }", NULL);
+		"  blocked:add(pkt.src) return ACCEPT end }",
+		NULL);
 
 	(void)state;
 	assert_int_equal(run(s), VERDICT_ACCEPT);
@@ -406,7 +439,8 @@ static void packets_allocate_nothing(void **state)
 		"    pkt.dport = pkt.dport + 1\n"
 		"    if n % 3 == 0 then return reject(13) end\n"
 		"    return DROP\n"
-		"  end }", NULL);
+		"  end }",
+		NULL);
 	struct script_usage before, after;
 
 	(void)state;
@@ -440,11 +474,11 @@ static void write_file(const char *name, const char *text)
 }
 
 static const char *const files[] = {
-	"rule/main.lua", "rule/helper.lua", "rule/sub/deep.lua",
-	"rule/loop.lua", "rule/broken.lua", "rule/blocked.txt",
+	"rule/main.lua",      "rule/helper.lua",    "rule/sub/deep.lua",
+	"rule/loop.lua",      "rule/broken.lua",    "rule/blocked.txt",
 	"library/common.lua", "library/helper.lua", "outside.lua",
 };
-static const char *const folders[] = { "", "/rule", "/rule/sub", "/library" };
+static const char *const folders[] = {"", "/rule", "/rule/sub", "/library"};
 
 static int make_files(void **state)
 {
@@ -515,7 +549,8 @@ static void modules_come_from_the_rule_s_folder_or_the_library(void **state)
 		"assert(require('common').x == 3)\n"
 		"assert(require('sub.deep') == true and loaded_deep)\n"
 		"rule { match = { src = set.file('blocked.txt') },\n"
-		"  action = helper.drop }", 0, &err);
+		"  action = helper.drop }",
+		0, &err);
 
 	(void)state;
 	assert_int_equal(run(s), VERDICT_DROP);
@@ -527,21 +562,21 @@ static void no_module_comes_from_anywhere_else(void **state)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{ "require '../outside'", "a module's name is made of" },
-		{ "require '..outside'", "a module's name is made of" },
-		{ "require '...outside'", "a module's name is made of" },
-		{ "require '/etc/passwd'", "a module's name is made of" },
-		{ "require './helper'", "a module's name is made of" },
-		{ "require 'sub/deep'", "a module's name is made of" },
-		{ "require 'sub.'", "a module's name is made of" },
-		{ "require ''", "a module's name is made of" },
-		{ "require 'helper\\0x'", "a module's name is made of" },
-		{ "require 'outside'", "require 'outside': no outside.lua in" },
-		{ "require 'string'", "require 'string': no string.lua in" },
-		{ "require 'sub'", "no sub.lua in" },
-		{ "require 'loop'", "it is being loaded" },
-		{ "require 'broken'", "broken.lua:3: unexpected symbol" },
-		{ "require()", "string expected" },
+		{"require '../outside'", "a module's name is made of"},
+		{"require '..outside'", "a module's name is made of"},
+		{"require '...outside'", "a module's name is made of"},
+		{"require '/etc/passwd'", "a module's name is made of"},
+		{"require './helper'", "a module's name is made of"},
+		{"require 'sub/deep'", "a module's name is made of"},
+		{"require 'sub.'", "a module's name is made of"},
+		{"require ''", "a module's name is made of"},
+		{"require 'helper\\0x'", "a module's name is made of"},
+		{"require 'outside'", "require 'outside': no outside.lua in"},
+		{"require 'string'", "require 'string': no string.lua in"},
+		{"require 'sub'", "no sub.lua in"},
+		{"require 'loop'", "it is being loaded"},
+		{"require 'broken'", "broken.lua:3: unexpected symbol"},
+		{"require()", "string expected"},
 	};
 
 	(void)state;

@@ -26,11 +26,12 @@ static void a_table_becomes_a_rule(void **state)
 		"  action = function() end,\n"
 		"}\n"
 		"rule { rewrite = { mss = '1400' } }\n"
-		"rule { action = reject('host-unreachable') }", NULL);
-	static const enum rewrite_key keys[] = { REWRITE_TTL, REWRITE_DSCP,
-						 REWRITE_DF, REWRITE_DST,
-						 REWRITE_DPORT };
-	static const uint32_t numbers[] = { 64, 46, 1, 0, 8080 };
+		"rule { action = reject('host-unreachable') }",
+		NULL);
+	static const enum rewrite_key keys[] = {REWRITE_TTL, REWRITE_DSCP,
+						REWRITE_DF, REWRITE_DST,
+						REWRITE_DPORT};
+	static const uint32_t numbers[] = {64, 46, 1, 0, 8080};
 	const struct rule *r = rule_at(s, 0);
 	const struct rewrite *w;
 	char text[128];
@@ -73,27 +74,27 @@ static void every_kind_of_match_value(void **state)
 		const char *match;
 		bool holds; /* for 192.0.2.1:1234 > 198.51.100.7:80 [S] */
 	} cases[] = {
-		{ "proto = 'tcp'", true },
-		{ "proto = 6", true },
-		{ "proto = 17", false },
-		{ "dport = 80", true },
-		{ "dport = '80'", true },
-		{ "dport = 80.0", true },
-		{ "dport = '1-1023'", true },
-		{ "dport = '!80'", false },
-		{ "dport = { 22, '79-81' }", true },
-		{ "dport = { 22, 443 }", false },
-		{ "src = '192.0.2.0/24'", true },
-		{ "src = { '10.0.0.0/8', '192.0.2.1-192.0.2.3' }", true },
-		{ "src = set{ '192.0.2.0/24' }", true },
-		{ "src = set{ '192.0.2.0/24', '!192.0.2.1' }", false },
-		{ "src = { '10.0.0.1', set{ '192.0.2.0/24' } }", true },
-		{ "fragment = false", true },
-		{ "fragment = true", false },
-		{ "tcp_flags = 'S/SA'", true },
-		{ "dir = { 'out', 'in' }", true },
-		{ "payload = 'GET \\0'", false },
-		{ "", true },
+		{"proto = 'tcp'", true},
+		{"proto = 6", true},
+		{"proto = 17", false},
+		{"dport = 80", true},
+		{"dport = '80'", true},
+		{"dport = 80.0", true},
+		{"dport = '1-1023'", true},
+		{"dport = '!80'", false},
+		{"dport = { 22, '79-81' }", true},
+		{"dport = { 22, 443 }", false},
+		{"src = '192.0.2.0/24'", true},
+		{"src = { '10.0.0.0/8', '192.0.2.1-192.0.2.3' }", true},
+		{"src = set{ '192.0.2.0/24' }", true},
+		{"src = set{ '192.0.2.0/24', '!192.0.2.1' }", false},
+		{"src = { '10.0.0.1', set{ '192.0.2.0/24' } }", true},
+		{"fragment = false", true},
+		{"fragment = true", false},
+		{"tcp_flags = 'S/SA'", true},
+		{"dir = { 'out', 'in' }", true},
+		{"payload = 'GET \\0'", false},
+		{"", true},
 	};
 
 	(void)state;
@@ -116,108 +117,109 @@ static void what_does_not_load_says_where_and_why(void **state)
 	static const struct {
 		const char *text, *error; /* the whole of it */
 	} cases[] = {
-		{ "rule { action = }",
-		  "t.lua:1: unexpected symbol near '}'" },
-		{ "\nx = = 3", "t.lua:2: unexpected symbol near '='" },
-		{ "\nrule { match = {\n dprot = 80 }, action = DROP }",
-		  "t.lua:2: unknown match key 'dprot'; did you mean 'dport'?" },
-		{ "rule { match = { src = '10.0.0.0/33' }, action = DROP }",
-		  NULL },
-		{ "rule { match = { dport = 70000 }, action = DROP }",
-		  "t.lua:1: dport = '70000' is not a port from 0 to 65535 or "
-		  "a range such as 1024-65535" },
-		{ "rule { match = { dport = true }, action = DROP }", NULL },
-		{ "rule { match = { dport = 1.5 }, action = DROP }",
-		  "t.lua:1: dport = 1.5 is not a whole number" },
-		{ "rule { match = { dport = {} }, action = DROP }",
-		  "t.lua:1: dport: the list is empty" },
-		{ "rule { match = { dport = { low = 3 } }, action = DROP }",
-		  "t.lua:1: dport: a list has no names, but this one has "
-		  "'low'" },
-		{ "rule { match = { dport = print_it }, action = DROP }",
-		  "t.lua:1: undefined global 'print_it'" },
-		{ "rule { match = { dport = log }, action = DROP }",
-		  "t.lua:1: dport: a value is a string, a number, a boolean, "
-		  "a set or a list of them, not a function" },
-		{ "rule { match = { dport = { { 1 } } }, action = DROP }",
-		  "t.lua:1: dport: a value is a string, a number, a boolean, "
-		  "a set or a list of them, not a table" },
-		{ "rule { match = { dport = set{} }, action = DROP }", NULL },
-		{ "rule { match = { user = 'root' }, action = DROP }", NULL },
-		{ "rule { match = { 'tcp' }, action = DROP }",
-		  "t.lua:1: match: keys are names such as dport, not '1'" },
-		{ "rule { match = 'tcp', action = DROP }",
-		  "t.lua:1: rule: match must be a table, not a string" },
-		{ "rule { match = { dport = 80 } }",
-		  "t.lua:1: rule: neither action nor rewrite; give it action = "
-		  "function(pkt) ... end, a verdict such as DROP, or rewrite "
-		  "= { ... }" },
-		{ "rule { where = function() end }",
-		  "t.lua:1: rule: neither action nor rewrite; give it action = "
-		  "function(pkt) ... end, a verdict such as DROP, or rewrite "
-		  "= { ... }" },
-		{ "rule { actoin = DROP }",
-		  "t.lua:1: rule: unknown key 'actoin'; did you mean "
-		  "'action'?" },
-		{ "rule { DROP }", "t.lua:1: rule: unknown key '1'" },
-		{ "rule { action = 'DROP' }",
-		  "t.lua:1: rule: action must be a function or a verdict, not "
-		  "the string 'DROP'; ACCEPT, DROP and REJECT are written "
-		  "without quotes" },
-		{ "rule { action = 3 }",
-		  "t.lua:1: rule: action must be a function or a verdict, not "
-		  "a number" },
-		{ "rule { action = REJCT }",
-		  "t.lua:1: undefined global 'REJCT'; did you mean 'REJECT'?" },
-		{ "rule { action = reject('nonsense') }",
-		  "t.lua:1: reject: no unreachable code is named 'nonsense'; "
-		  "\"admin-prohibited\", \"host-unreachable\" or "
-		  "\"port-unreachable\" are some" },
-		{ "rule { action = via('wg0') }",
-		  "t.lua:1: via() is not supported by this version" },
-		{ "rule { action = DROP, where = true }",
-		  "t.lua:1: rule: where must be a function, not a boolean" },
-		{ "rule { action = DROP, name = 3 }",
-		  "t.lua:1: rule: name must be a string, not a number" },
-		{ "rule { action = DROP, name = 'a\\nb' }",
-		  "t.lua:1: rule: name must be a text of one line" },
-		{ "rule { rewrite = { tll = 3 } }",
-		  "t.lua:1: unknown rewrite key 'tll'; did you mean 'ttl'?" },
-		{ "rule { rewrite = { ttl = 300 } }",
-		  "t.lua:1: ttl = '300' is not a TTL from 1 to 255" },
-		{ "rule { rewrite = {} }", "t.lua:1: rule: rewrite is empty" },
-		{ "rule { rewrite = { 3 } }",
-		  "t.lua:1: rewrite: keys are names such as dport, not '1'" },
-		{ "rule(3)", "t.lua:1: bad argument #1 to 'rule' (table "
-			     "expected, got number)" },
-		{ "policy(REJECT)", "t.lua:1: policy() takes ACCEPT or DROP" },
-		{ "on_error('DROP')",
-		  "t.lua:1: on_error() takes ACCEPT or DROP" },
-		{ "capture { dir = 'up' }",
-		  "t.lua:1: capture: dir is \"out\", \"in\" or \"forward\", "
-		  "not 'up'" },
-		{ "capture { dri = 'in' }",
-		  "t.lua:1: capture: unknown key 'dri'; did you mean 'dir'?" },
-		{ "\n\nwhile true do end",
-		  "t.lua:3: ran over its budget of 100000 instructions while "
-		  "loading" },
-		{ "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(9999) .. i "
-		  "end", "t.lua: needs more than 4194304 bytes of memory" },
-		{ "for i = 1, 1e9 do rule { action = DROP } end",
-		  "t.lua:1: needs more than 4194304 bytes of memory" },
-		{ "error('told\\nyou')", "t.lua:1: told you" },
-		{ "error { 1 }", NULL },
-		{ "error()", "t.lua:1: nil" },
-		{ "\27Lua", NULL },
+		{"rule { action = }", "t.lua:1: unexpected symbol near '}'"},
+		{"\nx = = 3", "t.lua:2: unexpected symbol near '='"},
+		{"\nrule { match = {\n dprot = 80 }, action = DROP }",
+		 "t.lua:2: unknown match key 'dprot'; did you mean 'dport'?"},
+		{"rule { match = { src = '10.0.0.0/33' }, action = DROP }",
+		 NULL},
+		{"rule { match = { dport = 70000 }, action = DROP }",
+		 "t.lua:1: dport = '70000' is not a port from 0 to 65535 or "
+		 "a range such as 1024-65535"},
+		{"rule { match = { dport = true }, action = DROP }", NULL},
+		{"rule { match = { dport = 1.5 }, action = DROP }",
+		 "t.lua:1: dport = 1.5 is not a whole number"},
+		{"rule { match = { dport = {} }, action = DROP }",
+		 "t.lua:1: dport: the list is empty"},
+		{"rule { match = { dport = { low = 3 } }, action = DROP }",
+		 "t.lua:1: dport: a list has no names, but this one has "
+		 "'low'"},
+		{"rule { match = { dport = print_it }, action = DROP }",
+		 "t.lua:1: undefined global 'print_it'"},
+		{"rule { match = { dport = log }, action = DROP }",
+		 "t.lua:1: dport: a value is a string, a number, a boolean, "
+		 "a set or a list of them, not a function"},
+		{"rule { match = { dport = { { 1 } } }, action = DROP }",
+		 "t.lua:1: dport: a value is a string, a number, a boolean, "
+		 "a set or a list of them, not a table"},
+		{"rule { match = { dport = set{} }, action = DROP }", NULL},
+		{"rule { match = { user = 'root' }, action = DROP }", NULL},
+		{"rule { match = { 'tcp' }, action = DROP }",
+		 "t.lua:1: match: keys are names such as dport, not '1'"},
+		{"rule { match = 'tcp', action = DROP }",
+		 "t.lua:1: rule: match must be a table, not a string"},
+		{"rule { match = { dport = 80 } }",
+		 "t.lua:1: rule: neither action nor rewrite; give it action = "
+		 "function(pkt) ... end, a verdict such as DROP, or rewrite "
+		 "= { ... }"},
+		{"rule { where = function() end }",
+		 "t.lua:1: rule: neither action nor rewrite; give it action = "
+		 "function(pkt) ... end, a verdict such as DROP, or rewrite "
+		 "= { ... }"},
+		{"rule { actoin = DROP }",
+		 "t.lua:1: rule: unknown key 'actoin'; did you mean "
+		 "'action'?"},
+		{"rule { DROP }", "t.lua:1: rule: unknown key '1'"},
+		{"rule { action = 'DROP' }",
+		 "t.lua:1: rule: action must be a function or a verdict, not "
+		 "the string 'DROP'; ACCEPT, DROP and REJECT are written "
+		 "without quotes"},
+		{"rule { action = 3 }",
+		 "t.lua:1: rule: action must be a function or a verdict, not "
+		 "a number"},
+		{"rule { action = REJCT }",
+		 "t.lua:1: undefined global 'REJCT'; did you mean 'REJECT'?"},
+		{"rule { action = reject('nonsense') }",
+		 "t.lua:1: reject: no unreachable code is named 'nonsense'; "
+		 "\"admin-prohibited\", \"host-unreachable\" or "
+		 "\"port-unreachable\" are some"},
+		{"rule { action = via('wg0') }",
+		 "t.lua:1: via() is not supported by this version"},
+		{"rule { action = DROP, where = true }",
+		 "t.lua:1: rule: where must be a function, not a boolean"},
+		{"rule { action = DROP, name = 3 }",
+		 "t.lua:1: rule: name must be a string, not a number"},
+		{"rule { action = DROP, name = 'a\\nb' }",
+		 "t.lua:1: rule: name must be a text of one line"},
+		{"rule { rewrite = { tll = 3 } }",
+		 "t.lua:1: unknown rewrite key 'tll'; did you mean 'ttl'?"},
+		{"rule { rewrite = { ttl = 300 } }",
+		 "t.lua:1: ttl = '300' is not a TTL from 1 to 255"},
+		{"rule { rewrite = {} }", "t.lua:1: rule: rewrite is empty"},
+		{"rule { rewrite = { 3 } }",
+		 "t.lua:1: rewrite: keys are names such as dport, not '1'"},
+		{"rule(3)", "t.lua:1: bad argument #1 to 'rule' (table "
+			    "expected, got number)"},
+		{"policy(REJECT)", "t.lua:1: policy() takes ACCEPT or DROP"},
+		{"on_error('DROP')",
+		 "t.lua:1: on_error() takes ACCEPT or DROP"},
+		{"capture { dir = 'up' }",
+		 "t.lua:1: capture: dir is \"out\", \"in\" or \"forward\", "
+		 "not 'up'"},
+		{"capture { dri = 'in' }",
+		 "t.lua:1: capture: unknown key 'dri'; did you mean 'dir'?"},
+		{"\n\nwhile true do end",
+		 "t.lua:3: ran over its budget of 100000 instructions while "
+		 "loading"},
+		{"local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(9999) .. i "
+		 "end",
+		 "t.lua: needs more than 4194304 bytes of memory"},
+		{"for i = 1, 1e9 do rule { action = DROP } end",
+		 "t.lua:1: needs more than 4194304 bytes of memory"},
+		{"error('told\\nyou')", "t.lua:1: told you"},
+		{"error { 1 }", NULL},
+		{"error()", "t.lua:1: nil"},
+		{"\27Lua", NULL},
 	};
 	static const struct script_limits limits = {
-		.load_instructions = 100000, .memory = 4 << 20,
+		.load_instructions = 100000,
+		.memory = 4 << 20,
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct script *s = make_script(&limits);
-		struct error err = { .text = "" };
+		struct error err = {.text = ""};
 
 		if (script_load_text(s, "t.lua", cases[i].text,
 				     strlen(cases[i].text), &err) != -EINVAL)
@@ -235,7 +237,8 @@ static void a_rule_that_fails_in_a_pcall_leaves_nothing(void **state)
 		"pcall(rule, { match = { dport = 80 }, name = 'x',\n"
 		"  rewrite = { ttl = 3 } , action = 3 })\n"
 		"pcall(rule, { match = { dport = 80 }, bad = 1 })\n"
-		"rule { action = DROP }", NULL);
+		"rule { action = DROP }",
+		NULL);
 
 	(void)state;
 	assert_int_equal(script_ruleset(s)->count, 1);
@@ -253,7 +256,8 @@ static void policy_and_captures_are_set(void **state)
 	assert_int_equal(script_ruleset(s)->dirs, 1 << DIR_OUT);
 	script_free(s);
 	s = load_script("policy(DROP) on_error(DROP)\n"
-			"capture { dir = { 'in', 'forward' } }", NULL);
+			"capture { dir = { 'in', 'forward' } }",
+			NULL);
 	assert_int_equal(script_ruleset(s)->policy, VERDICT_DROP);
 	assert_int_equal(script_ruleset(s)->on_error, VERDICT_DROP);
 	assert_int_equal(script_ruleset(s)->dirs,
@@ -267,7 +271,7 @@ static void policy_and_captures_are_set(void **state)
 
 static void files_share_globals_and_keep_their_order(void **state)
 {
-	static const char *const names[] = { "a.lua", "b.lua" };
+	static const char *const names[] = {"a.lua", "b.lua"};
 	static const char *const texts[] = {
 		"shared = DROP rule { action = function() end }",
 		"rule { action = function() return shared end }",
@@ -278,14 +282,14 @@ static void files_share_globals_and_keep_their_order(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(names); i++)
 		assert_int_equal(script_load_text(s, names[i], texts[i],
-						  strlen(texts[i]), &err), 0);
+						  strlen(texts[i]), &err),
+				 0);
 	script_seal(s);
 	assert_string_equal(rule_at(s, 0)->name, "a.lua:1");
 	assert_string_equal(rule_at(s, 1)->name, "b.lua:1");
 	assert_int_equal(run(s), VERDICT_DROP);
 	assert_int_equal(script_load_text(s, "c.lua", "", 0, &err), -EINVAL);
-	assert_string_equal(err.text,
-			    "c.lua: rules cannot be added any more");
+	assert_string_equal(err.text, "c.lua: rules cannot be added any more");
 	script_free(s);
 }
 

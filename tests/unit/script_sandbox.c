@@ -14,70 +14,71 @@ static void ways_out_are_closed(void **state)
 	static const struct {
 		const char *code, *error;
 	} cases[] = {
-		{ "return io", "undefined global 'io'" },
-		{ "io.open('/etc/passwd')", "undefined global 'io'" },
-		{ "return debug", "undefined global 'debug'" },
-		{ "return package", "undefined global 'package'" },
-		{ "dofile('/etc/passwd')", "undefined global 'dofile'" },
-		{ "loadfile('/etc/passwd')", "undefined global 'loadfile'" },
-		{ "loadstring('x')", "undefined global 'loadstring'" },
-		{ "print('x')", "undefined global 'print'" },
-		{ "os.execute('true')", "field 'execute'" },
-		{ "os.getenv('HOME')", "field 'getenv'" },
-		{ "os.exit()", "field 'exit'" },
-		{ "os.remove('x')", "field 'remove'" },
-		{ "os.rename('x', 'y')", "field 'rename'" },
-		{ "os.tmpname()", "field 'tmpname'" },
-		{ "os.setlocale('C')", "field 'setlocale'" },
-		{ "string.dump(function() end)", "field 'dump'" },
-		{ "('').dump(function() end)", "field 'dump'" },
-		{ "assert(load('\\27Lua', 'x', 'b'))",
-		  "attempt to load a binary chunk" },
-		{ "assert(load('\\27Lua'))", "attempt to load a binary chunk" },
-		{ "assert(load(function() return nil end, 'x', 'bt'))()\n"
-		  "error('loaded')", "loaded" },
-		{ "assert(load('return io'))()", "undefined global 'io'" },
-		{ "assert(load('zork = 1'))() error('done')", ":1: " },
-		{ "getmetatable('').__index.format = nil", "index a boolean" },
-		{ "setmetatable('', {})", "table expected" },
-		{ "getmetatable(_G).__index = {}", "index a boolean" },
-		{ "setmetatable(_G, nil)", "protected metatable" },
-		{ "setmetatable(string, nil)", "protected metatable" },
-		{ "string.format = nil", "'string' is read-only" },
-		{ "string.new = 1", "'string' is read-only" },
-		{ "os.execute = 1", "'os' is read-only" },
-		{ "args.x = 1", "'args' is read-only" },
-		{ "set.file = 1", "'set' is read-only" },
-		{ "rawset(string, 'format', 1)", "read-only" },
-		{ "rawset(_G, 'x', 1)", "read-only" },
-		{ "table.insert(string, 1)", "'string' is read-only" },
-		{ "for _, t in pairs{string, _G} do local _, r = pairs(t)\n"
-		  "if r ~= t then error('leaked') end end error('kept')",
-		  "kept" },
-		{ "setmetatable({}, {__gc = function() end})",
-		  "__gc is not available" },
-		{ "setmetatable({}, {__gc = true})", "__gc is not available" },
-		{ "setmetatable({}, string)", "cannot be a metatable" },
-		{ "setmetatable({}, _G)", "cannot be a metatable" },
-		{ "getmetatable(ACCEPT).__index = 1", "index a boolean" },
-		{ "getmetatable(set{}).__gc(1)", "index a boolean" },
-		{ "set{}.__gc()", "nil value (field '__gc')" },
-		{ "collectgarbage('stop')", "invalid option 'stop'" },
-		{ "collectgarbage('generational')", "invalid option" },
-		{ "collectgarbage('setpause', 1000)", "invalid option" },
-		{ "coroutine.yield()", "outside a coroutine" },
-		{ "via('wg0')", "via() is not supported by this version" },
-		{ "ACEPT()", "undefined global 'ACEPT'; did you mean "
-			     "'ACCEPT'?" },
-		{ "local x = rul", "undefined global 'rul'; did you mean "
-				   "'rule'?" },
-		{ "task(1)", "undefined global 'task'" },
+		{"return io", "undefined global 'io'"},
+		{"io.open('/etc/passwd')", "undefined global 'io'"},
+		{"return debug", "undefined global 'debug'"},
+		{"return package", "undefined global 'package'"},
+		{"dofile('/etc/passwd')", "undefined global 'dofile'"},
+		{"loadfile('/etc/passwd')", "undefined global 'loadfile'"},
+		{"loadstring('x')", "undefined global 'loadstring'"},
+		{"print('x')", "undefined global 'print'"},
+		{"os.execute('true')", "field 'execute'"},
+		{"os.getenv('HOME')", "field 'getenv'"},
+		{"os.exit()", "field 'exit'"},
+		{"os.remove('x')", "field 'remove'"},
+		{"os.rename('x', 'y')", "field 'rename'"},
+		{"os.tmpname()", "field 'tmpname'"},
+		{"os.setlocale('C')", "field 'setlocale'"},
+		{"string.dump(function() end)", "field 'dump'"},
+		{"('').dump(function() end)", "field 'dump'"},
+		{"assert(load('\\27Lua', 'x', 'b'))",
+		 "attempt to load a binary chunk"},
+		{"assert(load('\\27Lua'))", "attempt to load a binary chunk"},
+		{"assert(load(function() return nil end, 'x', 'bt'))()\n"
+		 "error('loaded')",
+		 "loaded"},
+		{"assert(load('return io'))()", "undefined global 'io'"},
+		{"assert(load('zork = 1'))() error('done')", ":1: "},
+		{"getmetatable('').__index.format = nil", "index a boolean"},
+		{"setmetatable('', {})", "table expected"},
+		{"getmetatable(_G).__index = {}", "index a boolean"},
+		{"setmetatable(_G, nil)", "protected metatable"},
+		{"setmetatable(string, nil)", "protected metatable"},
+		{"string.format = nil", "'string' is read-only"},
+		{"string.new = 1", "'string' is read-only"},
+		{"os.execute = 1", "'os' is read-only"},
+		{"args.x = 1", "'args' is read-only"},
+		{"set.file = 1", "'set' is read-only"},
+		{"rawset(string, 'format', 1)", "read-only"},
+		{"rawset(_G, 'x', 1)", "read-only"},
+		{"table.insert(string, 1)", "'string' is read-only"},
+		{"for _, t in pairs{string, _G} do local _, r = pairs(t)\n"
+		 "if r ~= t then error('leaked') end end error('kept')",
+		 "kept"},
+		{"setmetatable({}, {__gc = function() end})",
+		 "__gc is not available"},
+		{"setmetatable({}, {__gc = true})", "__gc is not available"},
+		{"setmetatable({}, string)", "cannot be a metatable"},
+		{"setmetatable({}, _G)", "cannot be a metatable"},
+		{"getmetatable(ACCEPT).__index = 1", "index a boolean"},
+		{"getmetatable(set{}).__gc(1)", "index a boolean"},
+		{"set{}.__gc()", "nil value (field '__gc')"},
+		{"collectgarbage('stop')", "invalid option 'stop'"},
+		{"collectgarbage('generational')", "invalid option"},
+		{"collectgarbage('setpause', 1000)", "invalid option"},
+		{"coroutine.yield()", "outside a coroutine"},
+		{"via('wg0')", "via() is not supported by this version"},
+		{"ACEPT()", "undefined global 'ACEPT'; did you mean "
+			    "'ACCEPT'?"},
+		{"local x = rul", "undefined global 'rul'; did you mean "
+				  "'rule'?"},
+		{"task(1)", "undefined global 'task'"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct script *s = make_script(&small);
-		struct error err = { .text = "" };
+		struct error err = {.text = ""};
 		char text[1024];
 
 		snprintf(text, sizeof(text), "do %s end", cases[i].code);
@@ -164,6 +165,8 @@ static void the_budget_cannot_be_escaped(void **state)
 		"while true do pcall(function() return zork end) end",
 		"while true do pcall(string.rep) end",
 		"goto a ::a:: goto a",
+		"return pcall(function() while true do end end)",
+		"return xpcall(function() while true do end end, error)",
 	};
 
 	(void)state;
@@ -176,7 +179,8 @@ static void the_budget_cannot_be_escaped(void **state)
 			 "local first = true\n"
 			 "rule { name = 'r', action = function(pkt)\n"
 			 "if not first then return DROP end first = false\n"
-			 "do %s end end }", cases[i]);
+			 "do %s end end }",
+			 cases[i]);
 		s = load_script(text, &small);
 		if (run(s) != VERDICT_ERROR)
 			fail_msg("not an error: %s", cases[i]);
@@ -213,9 +217,12 @@ static void a_cut_coroutine_never_runs_again(void **state)
 		"  elseif n == 3 then w = coroutine.wrap(endless) w()\n"
 		"  elseif n == 4 then w() end\n"
 		"  return ACCEPT\n"
-		"end }", &small);
+		"end }",
+		&small);
 	static const char *const error[] = {
-		"ran over its budget", "was cut off", "ran over its budget",
+		"ran over its budget",
+		"was cut off",
+		"ran over its budget",
 		"cannot resume dead coroutine",
 	};
 
@@ -235,7 +242,8 @@ static void a_budget_is_not_shared_between_calls(void **state)
 		"local c = coroutine.wrap(function() while true do\n"
 		"for i = 1, 3000 do end coroutine.yield(DROP) end end)\n"
 		"rule { action = function() for i = 1, 4000 do end\n"
-		"return c() end }", &small);
+		"return c() end }",
+		&small);
 
 	(void)state;
 	for (int i = 0; i < 200; i++)
@@ -247,7 +255,8 @@ static void the_memory_ceiling_holds(void **state)
 {
 	static const char *const cases[] = {
 		"return ('x'):rep(1 << 30)",
-		"local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end",
+		"local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. "
+		"#t end",
 		"local s = 'x' while true do s = s .. s end",
 		"return table.concat({('x'):rep(1 << 21), ('y'):rep(1 << 21)})",
 		"return string.format('%s%s%s', ('x'):rep(1 << 20),\n"
@@ -271,7 +280,8 @@ static void the_memory_ceiling_holds(void **state)
 			 "local first = true\n"
 			 "rule { name = 'r', action = function(pkt)\n"
 			 "if not first then return DROP end first = false\n"
-			 "do %s end end }", cases[i]);
+			 "do %s end end }",
+			 cases[i]);
 		s = load_script(text, &limits);
 		script_usage(s, &before);
 		if (run(s) != VERDICT_ERROR)
@@ -298,13 +308,13 @@ static void too_little_memory_is_a_clean_error(void **state)
 	/* Every place where the ceiling can be met while a state is made and
 	 * a file is loaded. */
 	for (size_t memory = 64; memory < 160000; memory += 61) {
-		struct script_limits limits = { .memory = memory };
+		struct script_limits limits = {.memory = memory};
 		static const char text[] =
 			"local s = set{ '10.0.0.0/8', '192.0.2.1-192.0.2.9' }\n"
 			"rule { match = { src = s, dport = {1, 2, 3} },\n"
 			"  rewrite = { ttl = 3 },\n"
 			"  action = function() return ACCEPT end }";
-		struct error err = { .text = "" };
+		struct error err = {.text = ""};
 		struct script *s;
 
 		if (script_new(&s, &limits, NULL, 0, NULL, &err)) {
@@ -323,6 +333,42 @@ static void too_little_memory_is_a_clean_error(void **state)
 	assert_true(loaded > 100);
 }
 
+static void too_deep_is_an_error_like_any_other(void **state)
+{
+	static const char *const cases[] = {
+		"local function f() return f() + 1 end f()",
+		"local function f(s) return s:gsub('x', f) end f('x')",
+		"local function f() return pcall(f) and f() + 1 end f()",
+		"local t = setmetatable({}, {}) getmetatable(t).__index =\n"
+		"function(_, k) return t[k] end return t.x",
+		"local t = {} t = setmetatable(t, {__index = t}) return t.x",
+		"error(setmetatable({}, {__tostring = function()\n"
+		"return 1 end}))",
+		"error(setmetatable({}, {__tostring = error}))",
+		"local function f() coroutine.wrap(f)() end f()",
+		"return load(('('):rep(100000))()",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char text[1024];
+		struct script *s;
+
+		snprintf(text, sizeof(text),
+			 "local first = true\n"
+			 "rule { name = 'r', action = function(pkt)\n"
+			 "if not first then return DROP end first = false\n"
+			 "do %s end end }",
+			 cases[i]);
+		s = load_script(text, NULL);
+		if (run(s) != VERDICT_ERROR)
+			fail_msg("not an error: %s", cases[i]);
+		assert_has(script_error(s), "rule r: ", cases[i]);
+		assert_int_equal(run(s), VERDICT_DROP);
+		script_free(s);
+	}
+}
+
 static void what_is_allowed_works(void **state)
 {
 	static const char *const cases[] = {
@@ -336,7 +382,8 @@ static void what_is_allowed_works(void **state)
 		"return os.clock() >= 0 and DROP",
 		"return load('return 1 + 1')() == 2 and DROP",
 		"return load('return x', 'n', 't', {x = 2})() == 2 and DROP",
-		"return select(2, xpcall(error, function(e) return e .. '!' end,"
+		"return select(2, xpcall(error, function(e) return e .. '!' "
+		"end,"
 		" 'a')) == 'a!' and DROP",
 		"local ok, a, b = xpcall(function(...) return ... end, error, "
 		"1, 2) return ok and a == 1 and b == 2 and DROP",
@@ -352,13 +399,15 @@ static void what_is_allowed_works(void **state)
 		"coroutine.status(c) == 'dead' and coroutine.close(c) == false "
 		"and DROP",
 		"local closed local c = coroutine.wrap(function() local x "
-		"<close> = setmetatable({}, {__close = function() closed = true "
+		"<close> = setmetatable({}, {__close = function() closed = "
+		"true "
 		"end}) error('x') end) pcall(c) return closed and DROP",
 		"local t = setmetatable({}, {__index = {a = 1}}) "
 		"return t.a == 1 and DROP",
 		"local n = 0 for k in pairs(string) do n = n + 1 end "
 		"return n > 10 and DROP",
-		"return rawget(_G, 'nothing') == nil and rawget(_G, 'pcall') == "
+		"return rawget(_G, 'nothing') == nil and rawget(_G, 'pcall') "
+		"== "
 		"pcall and DROP",
 		"return next(args) == 'PORT' and DROP",
 		"return args.PORT == '8080' and args.other == nil and DROP",
@@ -392,20 +441,21 @@ static void what_is_allowed_works(void **state)
 
 static void globals_freeze_when_loading_ends(void **state)
 {
-	struct script *s = load_script(
-		"limit = 3\n"
-		"state = { n = 0 }\n"
-		"local n = 0\n"
-		"rule { action = function(pkt)\n"
-		"  n = n + 1\n"
-		"  state.n = state.n + limit\n"
-		"  if n == 1 then counter = 1 end\n"
-		"  if n == 2 then limit = 4 end\n"
-		"  if n == 3 then _G.x = 4 end\n"
-		"  if n == 4 then load('y = 1')() end\n"
-		"  return state.n == 15 and DROP or ACCEPT\n"
-		"end }", &small);
-	static const char *const name[] = { "counter", "limit", "x", "y" };
+	struct script *s =
+		load_script("limit = 3\n"
+			    "state = { n = 0 }\n"
+			    "local n = 0\n"
+			    "rule { action = function(pkt)\n"
+			    "  n = n + 1\n"
+			    "  state.n = state.n + limit\n"
+			    "  if n == 1 then counter = 1 end\n"
+			    "  if n == 2 then limit = 4 end\n"
+			    "  if n == 3 then _G.x = 4 end\n"
+			    "  if n == 4 then load('y = 1')() end\n"
+			    "  return state.n == 15 and DROP or ACCEPT\n"
+			    "end }",
+			    &small);
+	static const char *const name[] = {"counter", "limit", "x", "y"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(name); i++) {
@@ -413,7 +463,8 @@ static void globals_freeze_when_loading_ends(void **state)
 
 		snprintf(expected, sizeof(expected),
 			 "assignment to global '%s' in an action; declare it "
-			 "local at the top of the file", name[i]);
+			 "local at the top of the file",
+			 name[i]);
 		assert_int_equal(run(s), VERDICT_ERROR);
 		assert_has(script_error(s), expected, name[i]);
 	}
@@ -423,22 +474,22 @@ static void globals_freeze_when_loading_ends(void **state)
 
 static void built_in_names_stay(void **state)
 {
-	static const char *const names[] = { "rule", "ACCEPT", "string", "_G",
-					     "packet", "set", "pcall" };
+	static const char *const names[] = {"rule",   "ACCEPT", "string", "_G",
+					    "packet", "set",	"pcall"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(names); i++) {
 		struct script *s = make_script(&small);
-		struct error err = { .text = "" };
+		struct error err = {.text = ""};
 		char text[64], expected[128];
 
 		snprintf(text, sizeof(text), "\n%s = 1", names[i]);
 		snprintf(expected, sizeof(expected),
 			 "t.lua:2: '%s' is built in; choose another name",
 			 names[i]);
-		assert_int_equal(script_load_text(s, "t.lua", text,
-						  strlen(text), &err),
-				 -22);
+		assert_int_equal(
+			script_load_text(s, "t.lua", text, strlen(text), &err),
+			-22);
 		assert_string_equal(err.text, expected);
 		script_free(s);
 	}
@@ -454,6 +505,7 @@ int main(void)
 		cmocka_unit_test(a_budget_is_not_shared_between_calls),
 		cmocka_unit_test(the_memory_ceiling_holds),
 		cmocka_unit_test(too_little_memory_is_a_clean_error),
+		cmocka_unit_test(too_deep_is_an_error_like_any_other),
 		cmocka_unit_test(what_is_allowed_works),
 		cmocka_unit_test(globals_freeze_when_loading_ends),
 		cmocka_unit_test(built_in_names_stay),

@@ -20,8 +20,8 @@
 
 static inline struct script *make_script(const struct script_limits *limits)
 {
-	static const struct script_arg args[] = { { "PORT", "8080" } };
-	struct error err = { .text = "" };
+	static const struct script_arg args[] = {{"PORT", "8080"}};
+	struct error err = {.text = ""};
 	struct script *s;
 
 	if (script_new(&s, limits, args, 1, NULL, &err))
@@ -34,7 +34,7 @@ static inline struct script *load_script(const char *text,
 					 const struct script_limits *limits)
 {
 	struct script *s = make_script(limits);
-	struct error err = { .text = "" };
+	struct error err = {.text = ""};
 
 	if (script_load_text(s, "t.lua", text, strlen(text), &err))
 		fail_msg("%s: %s", text, err.text);
@@ -46,10 +46,10 @@ static inline struct script *load_script(const char *text,
 static inline void make_packet(struct packet *p, uint8_t proto)
 {
 	static uint8_t buffer[PACKET_BUFFER];
-	struct address src = address_v4((const uint8_t[]){ 192, 0, 2, 1 });
-	struct address dst = address_v4((const uint8_t[]){ 198, 51, 100, 7 });
+	struct address src = address_v4((const uint8_t[]){192, 0, 2, 1});
+	struct address dst = address_v4((const uint8_t[]){198, 51, 100, 7});
 
-	*p = (struct packet){ .head = buffer, .size = sizeof(buffer) };
+	*p = (struct packet){.head = buffer, .size = sizeof(buffer)};
 	assert_int_equal(packet_new(p, proto), 0);
 	packet_set_address(p, FIELD_IP_SRC, &src);
 	packet_set_address(p, FIELD_IP_DST, &dst);
@@ -66,7 +66,7 @@ static inline void make_packet(struct packet *p, uint8_t proto)
 
 static inline struct verdict run_packet(struct script *s, struct packet *p)
 {
-	struct match_context ctx = { 0 };
+	struct match_context ctx = {0};
 	struct verdict v;
 
 	ruleset_run(script_ruleset(s), p, &ctx, script_calls(s), NULL, &v);
@@ -104,8 +104,10 @@ static inline void assert_action_fails(const char *body, const char *part,
 		fail_msg("not an error: %s", body);
 	assert_has(script_error(s), part, body);
 	/* What load() made has a name of its own. */
-	assert_has(script_error(s), strstr(script_error(s), "[string")
-		   ? "rule r: [string \"" : "rule r: t.lua:", body);
+	assert_has(script_error(s),
+		   strstr(script_error(s), "[string") ? "rule r: [string \""
+						      : "rule r: t.lua:",
+		   body);
 	script_free(s);
 }
 
