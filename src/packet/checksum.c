@@ -193,7 +193,9 @@ void cover_complete(struct packet *p)
 	uint32_t field = (uint32_t)o->csum_start + o->csum_offset;
 	uint16_t value;
 
-	if (o->need_csum && o->csum_start <= p->len && packet_at(p, field, 2)) {
+	/* Inside the IP header there is no checksum to complete. */
+	if (o->need_csum && o->csum_start >= p->header &&
+	    o->csum_start <= p->len && packet_at(p, field, 2)) {
 		/* The field holds the pseudo-header's sum: it is part of
 		 * what is added up. */
 		value = checksum_fold(checksum_add(0, p->data + o->csum_start,
@@ -212,8 +214,11 @@ void packet_checksum(struct packet *p, bool complete)
 	bool kept = p->flags & PACKET_L4_CSUM_KEPT;
 	struct cover c;
 
-	if (!p->header)
+	if (!p->header) {
+		if (complete)
+			cover_complete(p);
 		return;
+	}
 	if (!(p->flags & PACKET_IP_CSUM_KEPT))
 		put_be16(p->data + IP_CSUM_AT,
 			 (uint16_t)~checksum_fold(ip_header_sum(p)));

@@ -386,9 +386,7 @@ static int set_options(struct packet *p, bool tcp, const void *src, uint32_t n)
 		*doff = (uint8_t)((*doff & 0xf) | (TCP_FIXED + size) / 4 << 4);
 	} else {
 		p->data[0] = (uint8_t)(0x40 | (IP_FIXED + size) / 4);
-		/* The same checksum, though in another place. */
-		if (s.cover.field)
-			s.cover.field = s.cover.field - old + size;
+		/* What the transport checksum covers has moved, no more. */
 		if (p->offload.need_csum)
 			p->offload.csum_start =
 				(uint16_t)(p->offload.csum_start - old + size);

@@ -177,6 +177,10 @@ static void a_checksum_written_by_hand_is_in_every_segment(void **state)
 	(void)state;
 	assert_int_equal(packet_set(&p, FIELD_TCP_CHECKSUM, 0xbad), 0);
 	assert_int_equal(packet_segment(&p, scratch, sum_is_kept, NULL), 0);
+	/* Nor does completing it as one packet touch it. */
+	packet_checksum(&p, true);
+	assert_false(p.offload.need_csum);
+	assert_int_equal(sum_is_kept(&p, NULL), 0);
 }
 
 static int not_called(struct packet *s, void *arg)
