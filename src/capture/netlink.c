@@ -172,7 +172,8 @@ static int answers(struct netlink *n, uint32_t seq, netlink_cb *cb, void *arg,
 			result = (int)r;
 			break;
 		}
-		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+		for (; mnl_nlmsg_ok(nlh, len);
+		     nlh = mnl_nlmsg_next(nlh, &len)) {
 			if (nlh->nlmsg_seq != seq)
 				continue;
 			if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)

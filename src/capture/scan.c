@@ -290,7 +290,8 @@ int links_find(struct capture *c, struct error *err)
 	int r;
 
 	if (!s)
-		return error_set(err, -ENOMEM, "looking for uplinks: no memory");
+		return error_set(err, -ENOMEM,
+				 "looking for uplinks: no memory");
 	r = scan_run(s, &c->rt, c->dev);
 	if (r)
 		error_set(err, r, "looking for uplinks: %s", strerror(-r));
