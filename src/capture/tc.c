@@ -14,6 +14,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
 #include <linux/tc_act/tc_skbedit.h>
+#include <string.h>
 #include <sys/socket.h>
 
 static int qdisc_put(struct netlink *rt, int ifindex, uint32_t parent,
@@ -74,20 +75,19 @@ static int filter_put(struct netlink *rt, int from, int to, uint32_t mark,
 		.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
 		.tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL)),
 	};
-	/* match u32 0 0: one key, whose mask lets everything through */
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} all = { .sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
+	/* match u32 0 0: one key, all zero, whose mask lets all through */
+	const struct tc_u32_sel sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 };
+	uint8_t all[sizeof(sel) + sizeof(struct tc_u32_key)] = { 0 };
 	struct nlmsghdr *nlh =
 		netlink_message(buf, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL,
 				&tcm, sizeof(tcm));
 	struct nlattr *options, *actions;
 	uint16_t order = 1;
 
+	memcpy(all, &sel, sizeof(sel));
 	mnl_attr_put_strz(nlh, TCA_KIND, "u32");
 	options = mnl_attr_nest_start(nlh, TCA_OPTIONS);
-	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(all), &all);
+	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(all), all);
 	actions = mnl_attr_nest_start(nlh, TCA_U32_ACT);
 	if (mark)
 		put_skbedit(nlh, order++, mark);
