@@ -386,6 +386,27 @@ static void a_first_fragment_follows_an_address(void **state)
 	}
 }
 
+static void a_fragment_that_is_declared_whole_gets_a_checksum(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t b[200];
+		uint32_t n = sample_make(b, protos[i], 64);
+		struct packet p;
+
+		/* The rest of the datagram is elsewhere, so this is not the
+		 * checksum of what is here. */
+		b[n - 1] ^= 0x55;
+		put_be16(b + 6, 0x2000);
+		p = sample_packet(b, n);
+		packet_checksum(&p, false);
+		assert_false(reference_l4_ok(p.data));
+		assert_int_equal(packet_set(&p, FIELD_IP_MF, 0), 0);
+		assert_true(reference_l4_ok(p.data));
+		assert_true(reference_ip_ok(p.data));
+	}
+}
+
 static void a_later_fragment_changes_only_the_ip_checksum(void **state)
 {
 	struct packet p = SAMPLE(sample_udp);
@@ -450,6 +471,8 @@ int main(void)
 		cmocka_unit_test(a_computed_zero_of_udp_becomes_all_ones),
 		cmocka_unit_test(an_icmp_message_of_zeros_has_the_other_zero),
 		cmocka_unit_test(a_first_fragment_follows_an_address),
+		cmocka_unit_test(
+			a_fragment_that_is_declared_whole_gets_a_checksum),
 		cmocka_unit_test(a_later_fragment_changes_only_the_ip_checksum),
 		cmocka_unit_test(checksums_written_by_hand_are_kept),
 	};

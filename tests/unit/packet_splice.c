@@ -208,6 +208,22 @@ static void what_does_not_fit_is_refused(void **state)
 	assert_int_equal(packet_set_ip_options(&p, much, 4), -ERANGE);
 }
 
+static void padding_gives_way_to_a_longer_packet(void **state)
+{
+	uint8_t b[46] = {0};
+	struct packet p;
+
+	(void)state;
+	memcpy(b, sample_udp, sizeof(sample_udp));
+	p = SAMPLE(b);
+	assert_int_equal(p.tail, 13);
+	assert_int_equal(packet_splice(&p, 33, 0, ", world", 7), 0);
+	assert_int_equal(p.len, 40);
+	assert_int_equal(p.tail, 0);
+	assert_memory_equal(p.data + 28, "hello, world", 12);
+	assert_true(reference_l4_ok(p.data));
+}
+
 static void a_super_packet_keeps_its_length(void **state)
 {
 	struct packet p = SAMPLE(sample_udp);
@@ -233,6 +249,7 @@ int main(void)
 		cmocka_unit_test(
 			a_later_fragment_has_its_ip_length_changed_only),
 		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(padding_gives_way_to_a_longer_packet),
 		cmocka_unit_test(a_super_packet_keeps_its_length),
 	};
 
