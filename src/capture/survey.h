@@ -35,7 +35,7 @@ struct survey_chain {
 	unsigned rules; /* not counting ours */
 	unsigned does;	/* SURVEY_* */
 	uint32_t marks; /* bits of the mark that its rules use */
-	uint64_t *ours; /* handles of rules with our comment */
+	uint64_t *ours; /* handles of accepts of ours */
 	unsigned ours_n;
 };
 

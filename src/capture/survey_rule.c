@@ -30,6 +30,8 @@ struct state {
 	struct survey_rule *out;
 	struct reg reg[REGS];
 	unsigned conditions;
+	bool accepts;
+	bool strange; /* something that our accept does not have */
 };
 
 static struct reg *reg_of(struct state *s, const struct nftnl_expr *e,
@@ -68,11 +70,12 @@ static void refuse(struct state *s)
 
 static void read_meta(struct state *s, const struct nftnl_expr *e)
 {
-	bool mark = nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY) ==
-		    NFT_META_MARK;
+	uint32_t key = nftnl_expr_get_u32(e, NFTNL_EXPR_META_KEY);
+	bool mark = key == NFT_META_MARK;
 	struct reg *to = reg_of(s, e, NFTNL_EXPR_META_DREG);
 	struct reg *from = reg_of(s, e, NFTNL_EXPR_META_SREG);
 
+	s->strange |= key != NFT_META_IIFNAME;
 	if (to)
 		*to = (struct reg){ .is = mark ? MARK : OTHER,
 				    .mask = UINT32_MAX };
@@ -121,6 +124,9 @@ static void read_immediate(struct state *s, const struct nftnl_expr *e)
 		return;
 	}
 	switch ((int)nftnl_expr_get_u32(e, NFTNL_EXPR_IMM_VERDICT)) {
+	case NF_ACCEPT:
+		s->accepts = true;
+		break;
 	case NF_DROP:
 		refuse(s);
 		break;
@@ -165,6 +171,7 @@ static void read_match(struct state *s, const struct nftnl_expr *e)
 	if (!name || !strcmp(name, "comment"))
 		return;
 	s->conditions++;
+	s->strange = true;
 	if (!strcmp(name, "conntrack") || !strcmp(name, "state"))
 		s->out->does |= SURVEY_STATE;
 	else if (!strcmp(name, "rpfilter"))
@@ -201,6 +208,15 @@ static bool harmless(const char *name)
 	       !strcmp(name, "byteorder");
 }
 
+/* A rule of ours may have been through iptables-save and -restore, which adds
+ * a counter and has its own way with comments. */
+static bool may_be_ours(const char *name)
+{
+	return !strcmp(name, "meta") || !strcmp(name, "cmp") ||
+	       !strcmp(name, "immediate") || !strcmp(name, "counter") ||
+	       !strcmp(name, "match");
+}
+
 static int read_expr(struct nftnl_expr *e, void *arg)
 {
 	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
@@ -208,6 +224,7 @@ static int read_expr(struct nftnl_expr *e, void *arg)
 
 	if (!name)
 		return 0;
+	s->strange |= !may_be_ours(name);
 	if (!strcmp(name, "meta")) {
 		read_meta(s, e);
 	} else if (!strcmp(name, "bitwise")) {
@@ -258,7 +275,10 @@ void survey_rule_read(struct survey_rule *out, const struct nftnl_rule *r)
 {
 	struct state s = { .out = out };
 
-	*out = (struct survey_rule){ .ours = has_comment(r, SURVEY_COMMENT) };
+	*out = (struct survey_rule){ .to = NULL };
 	/* It takes no const, but changes nothing. */
 	nftnl_expr_foreach((struct nftnl_rule *)(uintptr_t)r, read_expr, &s);
+	/* A comment alone is a word that anybody may use. */
+	out->ours = s.accepts && !s.strange && s.conditions == 1 &&
+		    has_comment(r, SURVEY_COMMENT);
 }

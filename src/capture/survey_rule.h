@@ -14,7 +14,7 @@ struct survey_rule {
 	unsigned does;	/* SURVEY_* */
 	uint32_t marks; /* bits of the mark that it tests or sets */
 	const char *to; /* chain it jumps to, the rule's memory; or NULL */
-	bool ours;	/* carries our comment */
+	bool ours;	/* is an accept by device with our comment */
 };
 
 void survey_rule_read(struct survey_rule *out, const struct nftnl_rule *r);

@@ -539,6 +539,8 @@ static void accepts_are_put_once_and_taken_away(void **state)
 			     "filter FORWARD '{ type filter hook forward "
 			     "priority 0; policy drop; }' && nft add rule ip "
 			     "filter FORWARD counter comment other && "
+			     "nft add rule ip filter FORWARD udp dport 1 "
+			     "accept comment sluice && "
 			     "nft add table inet ok && nft add chain inet ok "
 			     "f '{ type filter hook forward priority 0; }'"),
 			 0);
@@ -548,6 +550,11 @@ static void accepts_are_put_once_and_taken_away(void **state)
 			   "\"sluice\"\n\t\tcounter"));
 	assert_int_equal(nft_inspect(&s, &err), 0);
 	assert_int_equal(s.accepts, 1);
+
+	/* A rule of somebody who only uses the same word stays. */
+	assert_int_equal(nft_accept_remove(&err), 1);
+	assert_true(loaded("udp dport 1 accept comment \"sluice\""));
+	assert_int_equal(nft_accept_put("tun0", &err), 1);
 
 	assert_int_equal(run("nft flush chain ip filter FORWARD"), 0);
 	assert_int_equal(nft_accept_put("tun0", &err), 1);
