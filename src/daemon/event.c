@@ -2,11 +2,14 @@
 #include "daemon/event.h"
 
 #include <inttypes.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -29,9 +32,102 @@ void event_begin(struct event *e, const struct packet *p)
 	packet_detail(p, e->detail, sizeof(e->detail));
 }
 
+/* False for what is not worth telling: checksums follow from the rest if not
+ * written by hand, and of the readings of the second word of ICMP (RFC 792)
+ * one applies. */
+static bool is_told(const struct packet *p, enum packet_field f)
+{
+	uint32_t type, code;
+
+	switch (f) {
+	case FIELD_IP_CHECKSUM:
+		return p->flags & PACKET_IP_CSUM_KEPT;
+	case FIELD_TCP_CHECKSUM:
+	case FIELD_UDP_CHECKSUM:
+	case FIELD_ICMP_CHECKSUM:
+		return p->flags & PACKET_L4_CSUM_KEPT;
+	case FIELD_ICMP_ID:
+	case FIELD_ICMP_SEQ:
+		return !packet_get(p, FIELD_ICMP_TYPE, &type) &&
+		       (type == ICMP_ECHOREPLY || type == ICMP_ECHO ||
+			(type >= ICMP_TIMESTAMP && type <= ICMP_ADDRESSREPLY));
+	case FIELD_ICMP_MTU:
+		return !packet_get(p, FIELD_ICMP_TYPE, &type) &&
+		       !packet_get(p, FIELD_ICMP_CODE, &code) &&
+		       type == ICMP_UNREACH && code == ICMP_UNREACH_NEEDFRAG;
+	case FIELD_ICMP_GATEWAY:
+		return !packet_get(p, FIELD_ICMP_TYPE, &type) &&
+		       type == ICMP_REDIRECT;
+	default:
+		return true;
+	}
+}
+
+static void add_change(struct event *e, int field, uint32_t was, uint32_t is)
+{
+	if (was == is || e->changes == EVENT_CHANGES)
+		return;
+	e->change[e->changes++] = (struct event_change){
+		.field = (uint8_t)field, .before = was, .after = is};
+}
+
+static bool get_mss(const struct packet *p, uint32_t *mss)
+{
+	uint8_t n;
+	const uint8_t *option = packet_tcp_option(p, TCPOPT_MAXSEG, &n);
+
+	if (!option || n != TCPOLEN_MAXSEG)
+		return false;
+	*mss = get_be16(option + 2);
+	return true;
+}
+
+/* A run of a packet's bytes. */
+struct span {
+	uint32_t at, n;
+};
+
+static bool differ(const struct packet *a, struct span in_a,
+		   const struct packet *b, struct span in_b)
+{
+	uint32_t known = a->undo ? a->undo->saved : a->len;
+
+	if (in_a.n != in_b.n)
+		return true;
+	/* Bytes that were not saved were neither changed nor moved. */
+	if (in_a.at >= known)
+		return false;
+	if (in_a.n > known - in_a.at)
+		in_a.n = known - in_a.at;
+	return memcmp(a->data + in_a.at, b->data + in_b.at, in_a.n) != 0;
+}
+
+static struct span ip_options(const struct packet *p)
+{
+	return (struct span){20, p->header ? p->header - 20u : 0};
+}
+
+static struct span tcp_options(const struct packet *p)
+{
+	if (!packet_has_layer(p, LAYER_TCP) || !p->payload)
+		return (struct span){0, 0};
+	return (struct span){p->transport + 20u,
+			     p->payload - (p->transport + 20u)};
+}
+
+/* What follows all headers; everything, where there are none. */
+static struct span payload(const struct packet *p)
+{
+	uint32_t at = p->payload ? p->payload : p->header;
+
+	return (struct span){at, p->len - at};
+}
+
 void event_end(struct event *e, const struct packet *before,
 	       const struct packet *p, const struct verdict *v)
 {
+	uint32_t was, is;
+
 	e->verdict = (uint8_t)v->kind;
 	if (v->rule)
 		e->rule = v->rule->index;
@@ -41,19 +137,20 @@ void event_end(struct event *e, const struct packet *before,
 		snprintf(e->iface, sizeof(e->iface), "%s", p->iface);
 	if (!(p->flags & PACKET_MODIFIED))
 		return;
-	for (int f = 0; f < FIELD_COUNT; f++) {
-		uint32_t was, is;
-
-		if (f == FIELD_IP_CHECKSUM || f == FIELD_TCP_CHECKSUM ||
-		    f == FIELD_UDP_CHECKSUM || f == FIELD_ICMP_CHECKSUM)
-			continue;
-		if (packet_get(before, f, &was) || packet_get(p, f, &is) ||
-		    was == is || e->changes == EVENT_CHANGES)
-			continue;
-		e->change[e->changes++] = (struct event_change){
-			.field = (uint8_t)f, .before = was, .after = is};
-	}
-	e->payload_changed = !e->changes || before->len != p->len;
+	for (int f = 0; f < FIELD_COUNT; f++)
+		if (is_told(p, f) && !packet_get(before, f, &was) &&
+		    !packet_get(p, f, &is))
+			add_change(e, f, was, is);
+	if (get_mss(before, &was) && get_mss(p, &is))
+		add_change(e, EVENT_MSS, was, is);
+	e->options_changed = differ(before, ip_options(before), p,
+				    ip_options(p)) ||
+			     differ(before, tcp_options(before), p,
+				    tcp_options(p));
+	/* A transport header that is cut off counts as payload, but for what
+	 * was found in it. */
+	e->payload_changed = differ(before, payload(before), p, payload(p)) &&
+			     !(e->changes && p->flags & PACKET_TRUNCATED);
 }
 
 static void text_sanitize(char *text, size_t size)
@@ -84,7 +181,7 @@ void event_sanitize(struct event *e)
 	if (e->changes > EVENT_CHANGES)
 		e->changes = 0;
 	for (int i = 0; i < e->changes; i++)
-		if (e->change[i].field >= FIELD_COUNT)
+		if (e->change[i].field > EVENT_MSS)
 			e->changes = 0;
 }
 
@@ -116,12 +213,16 @@ static void append(char *buf, size_t size, size_t *n, const char *fmt, ...)
 		*n += (size_t)w < size - *n ? (size_t)w : size - *n - 1;
 }
 
+static bool is_changed(const struct event *e)
+{
+	return e->changes || e->options_changed || e->payload_changed;
+}
+
 static const char *verdict_colour(const struct event *e)
 {
 	switch (e->verdict) {
 	case VERDICT_ACCEPT:
-		return e->changes || e->payload_changed ? "\033[33m"
-							: "\033[32m";
+		return is_changed(e) ? "\033[33m" : "\033[32m";
 	case VERDICT_REPLACE:
 		return "\033[36m";
 	default:
@@ -167,32 +268,84 @@ static void append_member(char *buf, size_t size, size_t *n, const char *name,
 
 static const char *const layer_names[] = {"ip", "tcp", "udp", "icmp"};
 
+static void append_name(char *buf, size_t size, size_t *n, uint8_t field)
+{
+	const struct packet_field_info *f = &packet_fields[field];
+
+	if (field == EVENT_MSS)
+		append(buf, size, n, "tcp.mss");
+	else
+		append(buf, size, n, "%s.%s", layer_names[f->layer], f->name);
+}
+
+static bool is_address(uint8_t field)
+{
+	return field == FIELD_IP_SRC || field == FIELD_IP_DST ||
+	       field == FIELD_ICMP_GATEWAY;
+}
+
 static void append_value(char *buf, size_t size, size_t *n, uint8_t field,
 			 uint32_t v)
 {
-	if (field == FIELD_IP_SRC || field == FIELD_IP_DST)
-		append(buf, size, n, "\"%u.%u.%u.%u\"", v >> 24, v >> 16 & 255,
+	if (is_address(field))
+		append(buf, size, n, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
 		       v >> 8 & 255, v & 255);
 	else
 		append(buf, size, n, "%u", v);
 }
 
-static void append_changes(char *buf, size_t size, size_t *n,
+static void append_text_value(char *buf, size_t size, size_t *n, uint8_t field,
+			      uint32_t v)
+{
+	char flags[9];
+
+	if (field == FIELD_TCP_FLAGS)
+		append(buf, size, n, "[%s]", tcp_flags_text((uint8_t)v, flags));
+	else
+		append_value(buf, size, n, field, v);
+}
+
+size_t event_changes(const struct event *e, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	*buf = '\0';
+	for (int i = 0; i < e->changes; i++) {
+		const struct event_change *c = &e->change[i];
+
+		append(buf, size, &n, "%s", n ? ", " : "");
+		append_name(buf, size, &n, c->field);
+		append(buf, size, &n, " ");
+		append_text_value(buf, size, &n, c->field, c->before);
+		append(buf, size, &n, " > ");
+		append_text_value(buf, size, &n, c->field, c->after);
+	}
+	if (e->options_changed)
+		append(buf, size, &n, "%soptions", n ? ", " : "");
+	if (e->payload_changed)
+		append(buf, size, &n, "%spayload", n ? ", " : "");
+	return n;
+}
+
+static void append_changed(char *buf, size_t size, size_t *n,
 			   const struct event *e)
 {
 	append(buf, size, n, ",\"changed\":{");
 	for (int i = 0; i < e->changes; i++) {
 		const struct event_change *c = &e->change[i];
-		const struct packet_field_info *f = &packet_fields[c->field];
+		const char *quote = is_address(c->field) ? "\"" : "";
 
-		append(buf, size, n, "%s\"%s.%s\":[", i ? "," : "",
-		       layer_names[f->layer], f->name);
+		append(buf, size, n, "%s\"", i ? "," : "");
+		append_name(buf, size, n, c->field);
+		append(buf, size, n, "\":[%s", quote);
 		append_value(buf, size, n, c->field, c->before);
-		append(buf, size, n, ",");
+		append(buf, size, n, "%s,%s", quote, quote);
 		append_value(buf, size, n, c->field, c->after);
-		append(buf, size, n, "]");
+		append(buf, size, n, "%s]", quote);
 	}
 	append(buf, size, n, "}");
+	if (e->options_changed)
+		append(buf, size, n, ",\"options_changed\":true");
 	if (e->payload_changed)
 		append(buf, size, n, ",\"payload_changed\":true");
 }
@@ -226,8 +379,8 @@ size_t event_json(const struct event *e, const struct ruleset *rs,
 			      event_rule_name(rs, e->rule));
 	if (e->made)
 		append(buf, size, &n, ",\"made\":%u", e->made);
-	if (e->changes || e->payload_changed)
-		append_changes(buf, size, &n, e);
+	if (is_changed(e))
+		append_changed(buf, size, &n, e);
 	if (*e->note)
 		append_member(buf, size, &n, "note", e->note);
 	if (owner && owner->pid) {

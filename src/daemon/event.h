@@ -16,20 +16,21 @@
 #include "packet/packet.h"
 #include "rule/ruleset.h"
 
-#define EVENT_CHANGES	8
+/* More than any packet has fields that can change at once. */
+#define EVENT_CHANGES	24
 #define EVENT_RULE_NONE UINT32_MAX
-/* Bytes from the start of a packet in which changed fields are looked for:
- * the longest IP header and the longest TCP header. */
-#define EVENT_HEADERS	120u
+/* A field without a fixed place: the TCP option. */
+#define EVENT_MSS	FIELD_COUNT
 
 struct event_change {
-	uint8_t field; /* enum packet_field */
+	uint8_t field; /* enum packet_field, or EVENT_MSS */
 	uint32_t before, after;
 };
 
 struct event {
 	int64_t time; /* ns since the epoch */
 	uint8_t dir, way, verdict, proto;
+	bool options_changed; /* of IP or TCP */
 	bool payload_changed;
 	struct address src, dst; /* as the packet arrived */
 	uint16_t sport, dport;
@@ -48,8 +49,9 @@ struct event {
 void event_begin(struct event *e, const struct packet *p);
 
 /*
- * What is known after: the verdict, and the fields in which p differs from
- * before (p as it was, its first EVENT_HEADERS bytes at the least).
+ * What is known after: the verdict, and in what p differs from before: p as
+ * it was, with undo saying how many of its bytes are there (those that may
+ * have changed, and all headers), or NULL for all.
  */
 void event_end(struct event *e, const struct packet *before,
 	       const struct packet *p, const struct verdict *v);
@@ -64,6 +66,10 @@ size_t event_line(const struct event *e, const struct ruleset *rs,
 		  size_t size);
 size_t event_json(const struct event *e, const struct ruleset *rs,
 		  const struct owner *owner, char *buf, size_t size);
+
+/* What changed, "ip.ttl 63 > 64, payload", without an end of line; empty
+ * where nothing did. Returns the length. */
+size_t event_changes(const struct event *e, char *buf, size_t size);
 
 /* The name of a rule by its index, "-" for none. */
 const char *event_rule_name(const struct ruleset *rs, uint32_t index);

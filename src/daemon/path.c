@@ -81,22 +81,24 @@ static void host_log(void *arg, const char *text)
 	log_info("%s", text);
 }
 
-static void host_count(void *arg, const char *name, uint64_t n)
+void path_count(struct path_named named[PATH_NAMED_MAX], const char *name,
+		uint64_t n)
 {
-	struct path_named *named = ((struct path *)arg)->shared->named;
+	const size_t most = sizeof(named->name) - 1;
 
 	for (int i = 0; i < PATH_NAMED_MAX; i++) {
-		if (!*named[i].name) {
-			size_t len = strnlen(name, sizeof(named->name) - 1);
-
-			memcpy(named[i].name, name, len);
-		} else if (strncmp(named[i].name, name,
-				   sizeof(named->name) - 1)) {
+		if (!*named[i].name)
+			memcpy(named[i].name, name, strnlen(name, most));
+		else if (strncmp(named[i].name, name, most))
 			continue;
-		}
 		named[i].n += n;
 		return;
 	}
+}
+
+static void host_count(void *arg, const char *name, uint64_t n)
+{
+	path_count(((struct path *)arg)->shared->named, name, n);
 }
 
 static void host_audit(void *arg, struct packet *p, const char *note)
@@ -152,7 +154,7 @@ void path_init(struct path *w)
 
 	w->context = (struct match_context){.resolve = resolve, .arg = w};
 	w->calls = (struct ruleset_calls){call_where, call_action, w};
-	w->undo.bytes = w->before;
+	w->original.undo.bytes = w->before;
 	script_set_host(w->script, &host);
 }
 
@@ -161,35 +163,17 @@ void path_init(struct path *w)
 static void reject(struct path *w, struct packet *p, int code)
 {
 	struct packet answer = {.head = w->made, .size = sizeof(w->made)};
-	struct address from = {0};
-	int r;
 
-	if (code == REJECT_DEFAULT && p->proto == 6) {
-		r = packet_rst(&answer, p);
-	} else {
-		if (code == REJECT_DEFAULT)
-			code = 3; /* port unreachable */
-		r = packet_unreachable(&answer, p, (uint8_t)code, &from, 0);
-	}
-	/* What must not be answered is only dropped (RFC 1812, 4.3.2.7). */
-	if (!r)
+	/* What must not be answered is only dropped. */
+	if (!original_reject(&w->original, p, code, &answer))
 		exit_back(w, &answer);
 }
 
-/* Gives the packet back as it arrived. */
-static void restore(struct path *w, struct packet *p, const struct packet *was)
-{
-	*p = *was;
-	p->undo = NULL;
-	memcpy(p->data, w->undo.bytes, w->undo.saved);
-}
-
-static void failed(struct path *w, struct packet *p, const struct packet *was,
-		   struct verdict *v)
+static void failed(struct path *w, struct packet *p, struct verdict *v)
 {
 	w->shared->stats.errors++;
 	log_warn("%s", script_error(w->script));
-	restore(w, p, was);
+	original_restore(&w->original, p);
 	v->kind = w->rules->on_error;
 }
 
@@ -213,23 +197,12 @@ static void decided(struct path *w, struct packet *p, const struct verdict *v)
 
 /* ---- in ----------------------------------------------------------------- */
 
-static void show(struct path *w, const struct packet *was,
-		 const struct packet *p, const struct verdict *v)
+static void show(struct path *w, struct packet *p, const struct verdict *v)
 {
-	struct packet before = *was;
+	struct packet before = original_view(&w->original);
 
-	/* Bytes that were not saved were not changed. */
-	if (w->undo.saved) {
-		uint32_t n = was->len < EVENT_HEADERS ? was->len
-						      : EVENT_HEADERS;
-
-		if (w->undo.saved < n)
-			memcpy(w->before + w->undo.saved,
-			       p->data + w->undo.saved, n - w->undo.saved);
-		before.data = w->before;
-	}
 	if (w->context.resolve && !p->iface)
-		resolve((struct packet *)p, w);
+		resolve(p, w);
 	event_end(&w->seen, &before, p, v);
 	w->event(w, &w->seen);
 }
@@ -239,7 +212,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 		   uint32_t n, const struct packet_offload *offload)
 {
 	struct path_stats *stats = &w->shared->stats;
-	struct packet p, was;
+	struct packet p;
 	struct verdict v;
 
 	packet_init(&p, w->in, sizeof(w->in), frame + w->link_len,
@@ -256,9 +229,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	w->way = way;
 	w->src = packet_src(&p);
 	w->dst = packet_dst(&p);
-	was = p;
-	w->undo.saved = 0;
-	p.undo = &w->undo;
+	original_keep(&w->original, &p);
 	w->show = w->audit && (!w->filter || pcap_filter_match(w->filter, &p));
 	if (w->audit)
 		event_begin(&w->seen, &p);
@@ -272,9 +243,9 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 
 	stats->verdict[v.kind]++;
 	if (v.kind == VERDICT_ERROR)
-		failed(w, &p, &was, &v);
+		failed(w, &p, &v);
 	if (w->audit && w->show)
-		show(w, &was, &p, &v);
+		show(w, &p, &v);
 	p.undo = NULL;
 	decided(w, &p, &v);
 	w->way = NULL;

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "daemon/event.h"
+#include "daemon/original.h"
 #include "daemon/queue.h"
 #include "packet/packet.h"
 #include "packet/pcap.h"
@@ -112,12 +113,17 @@ struct path {
 	struct event seen;
 	bool show;
 
-	struct packet_undo undo;
+	struct original original;
 	uint8_t in[PACKET_BUFFER];   /* read into */
 	uint8_t out[PACKET_BUFFER];  /* copies of what rules made */
 	uint8_t made[PACKET_BUFFER]; /* answers, segments */
 	uint8_t before[PACKET_BUFFER];
 };
+
+/* Adds to a counter of the rules, in the first place that is free; without
+ * one it is not counted. */
+void path_count(struct path_named named[PATH_NAMED_MAX], const char *name,
+		uint64_t n);
 
 /* Prepares w once its owner's part is set; calls of the script come here. */
 void path_init(struct path *w);
