@@ -10,7 +10,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
-from far import EchoServer, HttpServer, SinkServer, send_frame
+from far import (EchoServer, HttpServer, SinkServer, UdpServer,
+                 send_frame)
 from host import (DROP_ALL, FAR, FAR1, GOOGLE, GW0, LOOK, NEAR0, NEAR1,
                   THROUGH, echo_once)
 from net import wait_for
@@ -158,12 +159,20 @@ def test_route_adds_an_accept_to_the_forward_chain_and_takes_it_away(host):
     assert host.run("nft list table ip filter").stdout == before
 
 
-def test_wire_leaves_the_forward_chain_alone(host):
+def test_what_a_rule_sends_elsewhere_passes_a_forward_chain(host, way):
+    """Even at the wire: a packet with another destination takes tun0."""
     host.near.nft(DOCKER_FORWARD)
-    before = host.run("nft list table ip filter").stdout
-    with host.sluice(THROUGH, way="wire"):
-        assert host.run("nft list table ip filter").stdout == before
-        all_is_well(host)
+    before = host.run("nft -s list table ip filter").stdout
+    with host.sluice("""
+            rule { name = "to", match = { dst = "192.0.2.99" },
+                   action = function(pkt) pkt.dst = "%s" end }""" % FAR1,
+                     way=way), \
+            UdpServer(host.far, FAR1, 5000, echo=False) as ear:
+        for kw in ({}, {"dev": "up0"}):
+            ear.got.clear()
+            host.udp(b"elsewhere", ("192.0.2.99", 5000), **kw)
+            wait_for(lambda: ear.got, "it arrives")
+    assert host.run("nft -s list table ip filter").stdout == before
 
 
 def test_route_follows_a_forward_chain_that_is_made_later(host):
@@ -257,19 +266,19 @@ def test_another_firewalls_flush_ruleset(host, way):
 @every_way
 def test_other_peoples_marks_survive(host, way):
     """Routing by a mark, and rules in postrouting that look at it."""
-    host.near.ip("rule add pref 50 fwmark 0x1234 lookup 200\n"
+    host.near.ip("rule add pref 50 fwmark 0x8234 lookup 200\n"
                  "route add default via 10.67.0.2 table 200")
     host.near.nft("""
         table inet theirs {
             chain post {
                 type filter hook postrouting priority 10;
-                meta mark & 0x0000cfff == 0x00000234 udp dport 5999 counter
+                meta mark & 0xffffcfff == 0x00008234 udp dport 5999 counter
             }
         }""")
     with host.sluice(THROUGH, way=way):
         with host.capture() as cap:
             nonce = os.urandom(12)
-            host.udp(nonce, (FAR, 5999), mark=0x1234)
+            host.udp(nonce, (FAR, 5999), mark=0x8234)
             cap.wait(lambda fs: [f for f in fs if nonce in f.raw],
                      "the marked packet arrives")
         f, = cap.with_bytes(nonce)
@@ -376,6 +385,7 @@ def test_container_traffic_is_not_changed(host, way):
         assert f.ip.ttl == 63 and f.ip.src == NEAR0
 
 
+@pytest.mark.xfail(strict=True, reason="this version does not take forward")
 @pytest.mark.parametrize("way", ["wire", "auto"])
 def test_container_traffic_is_captured_when_forward_is_asked_for(host, way):
     ctr = Container(host)
@@ -522,7 +532,8 @@ def test_an_address_changes_while_it_runs(host, way):
         # The former address is somebody else's now.
         host.far.ip("addr add 10.66.0.1/32 dev fu0")
         host.far.ip("route add 10.66.0.80/32 dev fu0")
-        assert host.udp_through(NEAR0)
+        wait_for(lambda: host.udp_arrives(NEAR0).ttl == 77,
+                 "packets to the former address meet the rules")
 
 
 @every_way
@@ -709,11 +720,15 @@ def test_auto_goes_to_the_wire_without_losing_a_connection(host, what):
                action = function(pkt) log("by " .. pkt.way .. ".") end }
         """ + THROUGH
     host.near.ip("addr add 172.31.0.1/32 dev lo")
-    with host.sluice(ways) as s, EchoServer(host.far, FAR, 80):
+    # The host tracks connections from the start, else the one that is open
+    # is unknown to the rules that come later, whatever sluice does.
+    host.near.nft("table inet track { chain c { type filter hook input "
+                  "priority 50; ct state established counter; }; }")
+    with host.sluice(ways) as s, EchoServer(host.far, FAR, 8080):
         s.same_after = False
         host.udp_through(FAR)
         s.wait_err("by route.")
-        c, stop, rounds, trouble = host.tcp((FAR, 80)), [], [0], []
+        c, stop, rounds, trouble = host.tcp((FAR, 8080)), [], [0], []
 
         def transfer():
             try:

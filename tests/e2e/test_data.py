@@ -26,7 +26,7 @@ every_way = pytest.mark.parametrize("way", ["route", "wire", "auto"])
 
 def status(pid):
     with open("/proc/%d/status" % pid) as f:
-        return dict(l.rstrip().split(":\t", 1) for l in f if ":\t" in l)
+        return dict(l.rstrip("\n").split(":\t", 1) for l in f if ":\t" in l)
 
 
 def test_the_worker_has_no_privileges(host, way):
@@ -40,8 +40,6 @@ def test_the_worker_has_no_privileges(host, way):
             assert int(st[caps], 16) == 0, caps
         assert st["NoNewPrivs"] == "1"
         assert st["Seccomp"] == "2"
-        tracer = os.listdir("/proc/%d/fd" % worker)
-        assert tracer, "descriptors can be listed by root"
 
 
 def test_the_worker_holds_no_netlink_and_no_directory(host, way):
@@ -540,8 +538,10 @@ def test_a_computed_udp_checksum_of_0_becomes_ffff(host, way):
 def test_a_udp_payload_may_change_its_length(host, way, size):
     with host.sluice("""
             rule { name = "resize", match = { proto = "udp", dport = 5999 },
-                   action = function(pkt) pkt.payload = ("y"):rep(%d) end }
-            """ % size, way=way), \
+                   action = function(pkt)
+                       pkt.payload = ("y"):rep(%d)
+                       pkt.ip.df = false -- it may need fragments now
+                   end }""" % size, way=way), \
             UdpServer(host.far, FAR, 5999, echo=False) as ear:
         for kw in ({}, {"dev": "up0"}):
             ear.got.clear()
@@ -635,7 +635,10 @@ def test_a_flood_ends_and_traffic_goes_on(host, way):
             except OSError:
                 pass
         s.close()
-        assert host.udp_through(FAR)
+        # Datagrams may be lost while a queue is full, but not for ever.
+        d = wait_for(lambda: host.udp_arrives(FAR, timeout=1),
+                     "traffic goes on", 20)
+        assert d.ttl == 77
         host.ping(FAR, 2, check=2)
 
 
