@@ -82,9 +82,21 @@ static int address_put(struct capture *c, struct error *err)
 
 static int accept_put(struct capture *c, struct error *err)
 {
-	int r = nft_accept_put(c->dev, err);
+	/* At the wire nothing is forwarded by the device until a rule sends a
+	 * packet elsewhere. */
+	int r = c->mode == CAPTURE_ROUTE || c->cfg.elsewhere
+			? nft_accept_put(c->dev, err)
+			: 0;
 
 	return r < 0 ? r : 0;
+}
+
+int capture_elsewhere(struct capture *c, struct error *err)
+{
+	if (c->cfg.elsewhere)
+		return 0;
+	c->cfg.elsewhere = true;
+	return c->up ? accept_put(c, err) : 0;
 }
 
 static int accept_remove(struct capture *c, struct error *err)

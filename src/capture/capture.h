@@ -36,6 +36,9 @@ struct capture_config {
 	bool offload;
 	bool in;      /* arrivals too */
 	bool forward; /* what is only passing through, too */
+	bool elsewhere; /* rules send packets to other destinations: they are
+			   forwarded by dev even where the rest goes at the
+			   wire */
 	const char *fail_at; /* tests: the step that is made to fail, or NULL */
 };
 void capture_defaults(struct capture_config *cfg);
@@ -111,6 +114,10 @@ int capture_handle(struct capture *c, struct error *err);
 /* ns until handle wants to be called even without input; -1: never.
  * (Changes of the ruleset are looked at once they have settled.) */
 int64_t capture_timeout(const struct capture *c);
+
+/* What cfg.elsewhere says, once it turns out while packets are captured: lets
+ * what dev forwards through FORWARD chains that would drop it. */
+int capture_elsewhere(struct capture *c, struct error *err);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

@@ -68,7 +68,9 @@ static int rule_send(struct netlink *rt, uint16_t type, uint16_t flags,
 
 	mnl_attr_put_u32(nlh, FRA_PRIORITY, cfg->pref);
 	mnl_attr_put_u32(nlh, FRA_FWMARK, cfg->mark);
-	mnl_attr_put_u32(nlh, FRA_FWMASK, cfg->mask);
+	/* Exactly our bit: a mark of somebody else that has it among others
+	 * goes its own way, and is taken at the wire. */
+	mnl_attr_put_u32(nlh, FRA_FWMASK, UINT32_MAX);
 	mnl_attr_put_u32(nlh, FRA_TABLE, cfg->table);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, CAPTURE_PROTOCOL);
 	return netlink_ask(rt, nlh, NULL, NULL,
@@ -189,6 +191,17 @@ struct wanted {
 	struct error *err;
 };
 
+/* Would that rule take what we divert, or does it ask for the bit that says
+ * seen, which we clear from whatever else carries it? */
+static bool rule_collides(const struct rule *r,
+			  const struct capture_config *cfg)
+{
+	uint32_t value = r->mark & r->mask;
+
+	return value && (value == (cfg->mark & r->mask) ||
+			 value & cfg->mask & ~cfg->mark);
+}
+
 static int rule_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	struct wanted *w = arg;
@@ -198,7 +211,7 @@ static int rule_cb(const struct nlmsghdr *nlh, void *arg)
 		return error_set(w->err, -EEXIST,
 				 "an ip rule of preference %u exists: choose "
 				 "another with --pref", r.pref);
-	if (r.mark & r.mask & w->cfg->mask)
+	if (rule_collides(&r, w->cfg))
 		return error_set(w->err, -EEXIST,
 				 "the ip rule of preference %u uses the mark "
 				 "0x%x/0x%x: choose other bits with --mark",

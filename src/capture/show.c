@@ -34,9 +34,8 @@ static int print(struct capture *c, FILE *f)
 	fprintf(f, "# ip route add table %" PRIu32 " default dev %s protocol "
 		   "%d\n", c->cfg.table, c->dev, CAPTURE_PROTOCOL);
 	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
-		   "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
-		c->cfg.pref, c->cfg.mark, c->cfg.mask, c->cfg.table,
-		CAPTURE_PROTOCOL);
+		   " lookup %" PRIu32 " protocol %d\n",
+		c->cfg.pref, c->cfg.mark, c->cfg.table, CAPTURE_PROTOCOL);
 	return nft_print(&c->how, list, c->ports, f);
 }
 

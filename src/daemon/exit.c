@@ -109,9 +109,14 @@ static void exit_tun(struct path *w, struct packet *p)
 	struct address dst = packet_dst(p);
 	uint32_t ttl;
 
-	if (!is_local(w, &dst) && !packet_get(p, FIELD_IP_TTL, &ttl) &&
-	    ttl < 255)
-		packet_set(p, FIELD_IP_TTL, ttl + 1);
+	if (!is_local(w, &dst)) {
+		if (!w->told_elsewhere) {
+			w->told_elsewhere = true;
+			w->elsewhere(w);
+		}
+		if (!packet_get(p, FIELD_IP_TTL, &ttl) && ttl < 255)
+			packet_set(p, FIELD_IP_TTL, ttl + 1);
+	}
 	write_tun(w, p);
 }
 
@@ -221,10 +226,35 @@ static bool fits(const struct port *port, const struct packet *p)
 	return p->offload.gso_type || p->len <= port->mtu;
 }
 
+/*
+ * A datagram that a rule made longer than a link takes: its sender could not
+ * send less if it were told to, so it may be cut, whatever it said of its own.
+ * To be put together again it needs an id, which one with DF need not have
+ * (RFC 6864).
+ */
+static void allow_cutting(struct path *w, struct packet *p)
+{
+	uint32_t mtu = UINT32_MAX, id;
+
+	if (p->len <= w->len || p->proto == 6 || p->offload.gso_type)
+		return;
+	for (struct port *port = w->ports; port; port = port->next)
+		if (port->mtu < mtu)
+			mtu = port->mtu;
+	if (p->len <= mtu)
+		return;
+	packet_set(p, FIELD_IP_DF, 0);
+	if (!packet_get(p, FIELD_IP_ID, &id) && !id)
+		packet_set(p, FIELD_IP_ID, ++w->ident);
+}
+
 void exit_onward(struct path *w, struct packet *p)
 {
 	struct port *port = w->way->port;
 	struct address dst;
+
+	if (p->flags & PACKET_MODIFIED)
+		allow_cutting(w, p);
 
 	if (w->way->kind == WAY_ROUTE) {
 		exit_tun(w, p);

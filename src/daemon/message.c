@@ -24,6 +24,7 @@ static size_t message_size(uint32_t kind)
 		return head + sizeof(struct event);
 	case MESSAGE_ROUTES:
 	case MESSAGE_READY:
+	case MESSAGE_ELSEWHERE:
 		return head;
 	default:
 		return 0;

@@ -25,6 +25,8 @@ enum message_kind {
 	MESSAGE_READY,
 	MESSAGE_LOG,
 	MESSAGE_EVENT,
+	MESSAGE_ELSEWHERE, /* a packet goes to another destination: tun0
+			      forwards now */
 };
 
 #define MESSAGE_LOCALS_MAX 64

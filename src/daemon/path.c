@@ -229,6 +229,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	w->way = way;
 	w->src = packet_src(&p);
 	w->dst = packet_dst(&p);
+	w->len = p.len;
 	original_keep(&w->original, &p);
 	w->show = w->audit && (!w->filter || pcap_filter_match(w->filter, &p));
 	if (w->audit)

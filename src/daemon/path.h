@@ -94,6 +94,8 @@ struct path {
 	bool audit;
 	const struct pcap_filter *filter;
 	void (*event)(struct path *w, const struct event *e);
+	/* Told once: tun0 has something to forward. */
+	void (*elsewhere)(struct path *w);
 	void *event_arg;
 
 	/* The path's own. */
@@ -102,12 +104,15 @@ struct path {
 	unsigned nlocals;
 	struct path_route routes[PATH_ROUTES];
 	bool tun_no_gso;
+	bool told_elsewhere;
 	struct match_context context;
 	struct ruleset_calls calls;
 
 	/* The packet that is in the rules now. */
 	const struct way *way;
 	struct address src, dst; /* as it arrived */
+	uint32_t len;
+	uint16_t ident; /* for packets that have to be cut */
 	uint8_t link[18];	 /* its link header */
 	uint16_t link_len;
 	struct event seen;

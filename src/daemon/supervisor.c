@@ -115,6 +115,7 @@ static void event_show(struct supervisor *s, struct event *e)
 static void worker_messages(struct supervisor *s, struct crew_member *m)
 {
 	int fds[MESSAGE_FDS];
+	struct error err;
 	struct message msg;
 
 	for (int i = 0; i < MESSAGE_BATCH; i++) {
@@ -136,6 +137,10 @@ static void worker_messages(struct supervisor *s, struct crew_member *m)
 			break;
 		case MESSAGE_EVENT:
 			event_show(s, &msg.event);
+			break;
+		case MESSAGE_ELSEWHERE:
+			if (capture_elsewhere(s->capture, &err))
+				log_error("%s", err.text);
 			break;
 		default: /* not for us to hear */
 			break;

@@ -57,6 +57,15 @@ static void event_to_supervisor(struct path *path, const struct event *e)
 		path->shared->stats.events_lost++;
 }
 
+static void elsewhere_to_supervisor(struct path *path)
+{
+	struct message m = {.kind = MESSAGE_ELSEWHERE};
+
+	/* Where it does not get through, the next packet says it again. */
+	if (message_send(((struct worker *)path->event_arg)->sock, &m, NULL, 0))
+		path->told_elsewhere = false;
+}
+
 /* ---- ports -------------------------------------------------------------- */
 
 static int watch(struct worker *w, int fd, uint32_t events, void *what)
@@ -274,6 +283,7 @@ void worker_run(const struct worker_config *cfg)
 	w->path.audit = cfg->audit;
 	w->path.filter = cfg->filter;
 	w->path.event = event_to_supervisor;
+	w->path.elsewhere = elsewhere_to_supervisor;
 	w->path.event_arg = w;
 	path_init(&w->path);
 

@@ -147,6 +147,25 @@ static void keep_written(struct packet *p, uint32_t off, uint32_t n)
 	}
 }
 
+/* Keeps the first end bytes as they are before any of them changes; and the
+ * headers, where checksums will follow. */
+static void undo_save(struct packet *p, uint32_t end)
+{
+	struct packet_undo *undo = p->undo;
+
+	if (!undo)
+		return;
+	if (end < HEADERS_MAX)
+		end = HEADERS_MAX;
+	if (end > p->len + p->tail)
+		end = p->len + p->tail;
+	if (end <= undo->saved)
+		return;
+	memcpy(undo->bytes + undo->saved, p->data + undo->saved,
+	       end - undo->saved);
+	undo->saved = end;
+}
+
 /* Bytes that change where the headers are or how much is covered. */
 static void write_structure(struct packet *p, uint32_t off, const uint8_t *src,
 			    uint32_t n)
@@ -155,8 +174,11 @@ static void write_structure(struct packet *p, uint32_t off, const uint8_t *src,
 
 	/* What offload says would no longer be true of it. */
 	if (p->header && !p->offload.gso_type && p->offload.need_csum &&
-	    changes_layout(p, off, src, n))
+	    changes_layout(p, off, src, n)) {
+		/* Which may stand anywhere. */
+		undo_save(p, PACKET_MAX);
 		cover_complete(p);
+	}
 	sums_take(p, &s);
 	memmove(p->data + off, src, n);
 	packet_parse(p);
@@ -211,25 +233,6 @@ static void write_plain(struct packet *p, uint32_t off, const uint8_t *src,
 		cover_update(p, &c, addresses.sum + covered.sum,
 			     range_sum(p, addresses.a, addresses.b) +
 				     range_sum(p, covered.a, covered.b));
-}
-
-/* Keeps the first end bytes as they are before any of them changes; and the
- * headers, where checksums will follow. */
-static void undo_save(struct packet *p, uint32_t end)
-{
-	struct packet_undo *undo = p->undo;
-
-	if (!undo)
-		return;
-	if (end < HEADERS_MAX)
-		end = HEADERS_MAX;
-	if (end > p->len + p->tail)
-		end = p->len + p->tail;
-	if (end <= undo->saved)
-		return;
-	memcpy(undo->bytes + undo->saved, p->data + undo->saved,
-	       end - undo->saved);
-	undo->saved = end;
 }
 
 int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n)
