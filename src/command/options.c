@@ -30,6 +30,13 @@ const char options_help_capture[] = HELP_CAPTURE;
 const char options_help_run[] =
 	"  --audit               show each packet while the rules run\n"
 	HELP_CAPTURE HELP_RULES;
+const char options_help_replay[] =
+	"  -w, --write FILE      write the packets that go on to this file\n"
+	"  --local PREFIX        packets to these addresses arrive here, the\n"
+	"                        others leave (repeatable)\n"
+	"  --explain             which rules were tried, and what failed\n"
+	"  --json                one JSON object a line\n"
+	HELP_RULES;
 
 enum option_id {
 	OPTION_HELP = 256,
@@ -47,6 +54,9 @@ enum option_id {
 	OPTION_INSTRUCTIONS,
 	OPTION_MEMORY,
 	OPTION_FAIL_AT,
+	OPTION_WRITE,
+	OPTION_EXPLAIN,
+	OPTION_LOCAL,
 };
 
 static const struct known_option {
@@ -69,6 +79,9 @@ static const struct known_option {
 	{"user", OPTION_USER, true, TAKES_CAPTURE},
 	{"instructions", OPTION_INSTRUCTIONS, true, TAKES_RULES},
 	{"memory", OPTION_MEMORY, true, TAKES_RULES},
+	{"write", OPTION_WRITE, true, TAKES_REPLAY},
+	{"explain", OPTION_EXPLAIN, false, TAKES_REPLAY},
+	{"local", OPTION_LOCAL, true, TAKES_REPLAY},
 #ifdef SLUICE_FAULTS
 	{"fail-at", OPTION_FAIL_AT, true, TAKES_CAPTURE},
 #endif
@@ -171,6 +184,18 @@ static int dev_parse(struct capture_config *c, const char *text)
 	return 0;
 }
 
+static int local_parse(struct options *o, const char *text)
+{
+	struct error err;
+
+	if (o->nlocals == OPTIONS_LOCALS_MAX)
+		return usage("--local: more than %d of them",
+			     OPTIONS_LOCALS_MAX);
+	if (prefix_parse(&o->local[o->nlocals++], text, &err))
+		return usage("--local: %s", err.text);
+	return 0;
+}
+
 static int option_apply(struct options *o, enum option_id id, char *value)
 {
 	struct capture_config *c = &o->run.capture;
@@ -228,6 +253,15 @@ static int option_apply(struct options *o, enum option_id id, char *value)
 	case OPTION_FAIL_AT:
 		c->fail_at = value;
 		break;
+	case OPTION_WRITE:
+		o->write = value;
+		break;
+	case OPTION_EXPLAIN:
+		o->explain = true;
+		break;
+	case OPTION_LOCAL:
+		r = local_parse(o, value);
+		break;
 	}
 	return r;
 }
@@ -252,7 +286,7 @@ static int wrong_option(char **argv)
 	const char *at = argv[optind - 1];
 
 	if (optopt >= OPTION_HELP)
-		return usage("the option %s wants a value, or none", at);
+		return usage("the option %s takes no value", at);
 	if (optopt)
 		return usage("there is no option -%c", optopt);
 	return usage("there is no option %s", at);
@@ -261,6 +295,7 @@ static int wrong_option(char **argv)
 int options_parse(struct options *o, const struct command *self,
 		  unsigned takes, int argc, char **argv, bool *done)
 {
+	const char *letters = takes & TAKES_REPLAY ? ":hw:" : ":h";
 	struct option list[KNOWN + 1] = {{0}};
 	int n = 0, id, end, r = 0;
 
@@ -280,11 +315,15 @@ int options_parse(struct options *o, const struct command *self,
 						    known[i].id};
 	opterr = 0;
 	optind = 1;
-	while (!r && (id = getopt_long(end, argv, "h", list, NULL)) != -1) {
+	while (!r && (id = getopt_long(end, argv, letters, list, NULL)) != -1) {
+		if (id == ':')
+			return usage("the option %s wants a value",
+				     argv[optind - 1]);
 		if (id == '?')
 			return wrong_option(argv);
-		r = option_apply(o, id == 'h' ? OPTION_HELP
-					      : (enum option_id)id, optarg);
+		if (id == 'h' || id == 'w')
+			id = id == 'h' ? OPTION_HELP : OPTION_WRITE;
+		r = option_apply(o, (enum option_id)id, optarg);
 	}
 	if (r)
 		return r;
@@ -328,6 +367,9 @@ int options_apply(struct options *o, struct script *s)
 	struct error err;
 
 	o->run.script = s;
+	for (const struct rule *r = rs->first; r; r = r->next)
+		for (const struct rewrite *w = r->rewrite; w; w = w->next)
+			o->run.capture.elsewhere |= w->key == REWRITE_DST;
 	o->run.capture.in = rs->dirs & 1u << DIR_IN;
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
 	if (o->run.capture.forward) {

@@ -6,7 +6,8 @@
 #include "command/command.h"
 #include "daemon/supervisor.h"
 
-#define OPTIONS_ARGS_MAX 64
+#define OPTIONS_ARGS_MAX   64
+#define OPTIONS_LOCALS_MAX 64
 
 struct options {
 	struct supervisor_config run;
@@ -14,6 +15,10 @@ struct options {
 	struct script_arg arg[OPTIONS_ARGS_MAX];
 	unsigned nargs;
 	const char *user;
+	const char *write; /* a capture file; NULL: none */
+	bool explain;
+	struct prefix local[OPTIONS_LOCALS_MAX];
+	unsigned nlocals;
 	char **words; /* what is neither an option nor behind "--" */
 	int nwords;
 	bool help;
@@ -25,11 +30,12 @@ enum options_taken {
 	TAKES_CAPTURE = 1 << 1, /* the options of run */
 	TAKES_COMMAND = 1 << 2, /* -- CMD... */
 	TAKES_JSON = 1 << 3,
+	TAKES_REPLAY = 1 << 4, /* -w, --explain, --local */
 };
 
 /* The options' lines for help. */
 extern const char options_help_run[], options_help_capture[],
-	options_help_rules[];
+	options_help_rules[], options_help_replay[];
 
 /*
  * Reads argv (argv[0] is the command's name). 0, or the exit status to end

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sluice replay: the rules over a capture file. The engine and the verdicts
+ * are those of the packet path; in place of a network there is a file, and
+ * its time is the only time there is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pcap/dlt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command/explain.h"
+#include "command/notes.h"
+#include "command/options.h"
+#include "daemon/event.h"
+#include "daemon/original.h"
+#include "daemon/path.h"
+
+/* Errors of rules that are said; all are counted. */
+#define ERRORS_SAID 20
+#define LINE_MAX_BYTES 4096
+
+struct replay {
+	const struct options *o;
+	struct script *script;
+	const struct ruleset *rules;
+	struct pcap_reader *in;
+	struct pcap_writer *out; /* NULL: nothing is written */
+	int failed;		 /* what writing came to: -errno */
+	bool colour;
+
+	struct match_context context;
+	struct rule_counter *counters;
+	struct path_named named[PATH_NAMED_MAX];
+	uint64_t packets, others, passing, errors;
+	uint64_t verdict[VERDICT_ERROR + 1];
+
+	/* The packet that is in the rules now. */
+	const struct packet *current;
+	struct original original;
+	struct event seen;
+	struct notes notes;
+
+	uint8_t copy[PACKET_BUFFER];   /* of what rules made */
+	uint8_t answer[PACKET_BUFFER]; /* of a REJECT */
+};
+
+/* ---- out ---------------------------------------------------------------- */
+
+static void put(struct replay *r, const struct packet *p)
+{
+	if (r->out && !r->failed)
+		r->failed = pcap_writer_put(r->out, p);
+}
+
+/* A packet that a rule made without saying from whom is from this host, and
+ * that is one end of the packet in the rules. */
+static void fill_source(struct replay *r, struct packet *p)
+{
+	static const uint8_t unset[4];
+	const uint8_t *source = packet_at(p, 12, sizeof(unset));
+	const struct packet *was = &r->original.packet;
+	struct address host;
+
+	if (!r->current || !source || memcmp(source, unset, sizeof(unset)))
+		return;
+	host = was->dir == DIR_IN ? r->seen.dst : r->seen.src;
+	packet_set_address(p, FIELD_IP_SRC, &host);
+}
+
+/* The link header of the packet in the rules, the other way round for an
+ * answer. One that does not fit is left to the writer. */
+static void put_link(struct replay *r, struct packet *p)
+{
+	struct address dst = packet_dst(p);
+	uint8_t *link, mac[6];
+	uint16_t n;
+
+	n = r->current ? r->current->link_len : 0;
+	if (!n || n > PACKET_HEADROOM)
+		return;
+	link = p->data - n;
+	memcpy(link, r->current->data - n, n);
+	p->link_len = n;
+	if (pcap_reader_linktype(r->in) != DLT_EN10MB || !dst.size ||
+	    address_compare(&dst, &r->seen.src))
+		return;
+	memcpy(mac, link, 6);
+	memcpy(link, link + 6, 6);
+	memcpy(link + 6, mac, 6);
+}
+
+static int emit(struct replay *r, const struct packet *q, enum notes_kind kind)
+{
+	struct packet p = {.head = r->copy, .size = sizeof(r->copy)};
+	char text[512];
+	int rc = packet_clone(&p, q);
+
+	if (rc)
+		return rc;
+	p.time = r->context.now;
+	fill_source(r, &p);
+	put_link(r, &p);
+	fprintf(r->notes.f[kind], "%s\n",
+		packet_print(&p, text, sizeof(text)));
+	put(r, &p);
+	return 0;
+}
+
+/* ---- what rules ask for ------------------------------------------------- */
+
+static int host_send(void *arg, struct packet *p)
+{
+	return emit(arg, p, NOTES_SENT);
+}
+
+static void host_log(void *arg, const char *text)
+{
+	(void)arg;
+	log_info("%s", text);
+}
+
+static void host_count(void *arg, const char *name, uint64_t n)
+{
+	path_count(((struct replay *)arg)->named, name, n);
+}
+
+static void host_audit(void *arg, struct packet *p, const char *note)
+{
+	struct event *e = &((struct replay *)arg)->seen;
+
+	(void)p;
+	snprintf(e->note, sizeof(e->note), "%s", note);
+}
+
+static int64_t host_now(void *arg)
+{
+	return ((struct replay *)arg)->context.now;
+}
+
+/* ---- what is shown ------------------------------------------------------ */
+
+static void show(struct replay *r)
+{
+	char line[LINE_MAX_BYTES];
+	size_t n;
+
+	if (r->o->run.json) {
+		n = event_json(&r->seen, r->rules, NULL, line, sizeof(line));
+		/* The notes go before the brace that ends the object. */
+		fwrite(line, 1, n - 2, stdout);
+		notes_json(&r->notes, stdout);
+		fputs("}\n", stdout);
+		return;
+	}
+	n = event_line(&r->seen, r->rules, NULL, r->colour, line, sizeof(line));
+	fwrite(line, 1, n, stdout);
+	if (event_changes(&r->seen, line, sizeof(line)))
+		printf("    %s\n", line);
+	notes_text(&r->notes, stdout);
+}
+
+/* ---- one frame ---------------------------------------------------------- */
+
+static enum packet_dir direction(const struct options *o,
+				 const struct packet *p)
+{
+	struct address dst = packet_dst(p);
+
+	for (unsigned i = 0; i < o->nlocals; i++)
+		if (prefix_covers(&o->local[i], &dst))
+			return DIR_IN;
+	return DIR_OUT;
+}
+
+/* A frame without an IPv4 packet. A packet whose header is broken is one. */
+static bool is_other(const struct replay *r, const struct packet *p)
+{
+	int linktype = pcap_reader_linktype(r->in);
+	const uint8_t *first = packet_at(p, 0, 1);
+
+	if (!(p->flags & PACKET_ODD) || p->link_len)
+		return false;
+	return (linktype != DLT_RAW && linktype != DLT_IPV4) || !first ||
+	       *first >> 4 != 4;
+}
+
+static void failed(struct replay *r, struct packet *p, struct verdict *v)
+{
+	if (r->errors++ < ERRORS_SAID)
+		log_warn("%s", script_error(r->script));
+	if (r->errors == ERRORS_SAID)
+		log_warn("further errors are only counted");
+	original_restore(&r->original, p);
+	v->kind = r->rules->on_error;
+}
+
+static void decided(struct replay *r, struct packet *p, const struct verdict *v)
+{
+	struct packet answer = {.head = r->answer, .size = sizeof(r->answer)};
+
+	switch (v->kind) {
+	case VERDICT_ACCEPT:
+		put(r, p);
+		break;
+	case VERDICT_REJECT:
+		/* What must not be answered is only dropped. */
+		if (!original_reject(&r->original, p, v->reject_code, &answer))
+			emit(r, &answer, NOTES_MADE);
+		break;
+	case VERDICT_REPLACE:
+		for (uint32_t i = 0; i < v->count; i++)
+			emit(r, v->packets[i], NOTES_MADE);
+		break;
+	default: /* DROP */
+		break;
+	}
+}
+
+static void handle(struct replay *r, struct packet *p)
+{
+	struct packet before;
+	struct verdict v;
+
+	notes_clear(&r->notes);
+	r->packets++;
+	r->current = p;
+	original_keep(&r->original, p);
+	event_begin(&r->seen, p);
+	if (r->o->explain)
+		explain_run(r->script, p, &r->context, r->counters, &v,
+			    r->notes.f[NOTES_TRIED]);
+	else
+		ruleset_run(r->rules, p, &r->context, script_calls(r->script),
+			    r->counters, &v);
+	if (v.kind == VERDICT_ERROR)
+		failed(r, p, &v);
+	r->verdict[v.kind]++;
+	before = original_view(&r->original);
+	event_end(&r->seen, &before, p, &v);
+	p->undo = NULL;
+	decided(r, p, &v);
+	r->current = NULL;
+	show(r);
+}
+
+static void frame(struct replay *r, struct packet *p)
+{
+	r->context.now = p->time;
+	p->dir = direction(r->o, p);
+	if (is_other(r, p)) {
+		r->others++;
+		put(r, p);
+	} else if (!(r->rules->dirs & 1u << p->dir)) {
+		r->passing++;
+		put(r, p);
+	} else {
+		handle(r, p);
+	}
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Creates the file to write, now that nothing else can be wrong. */
+static int writer_open(struct replay *r, const char *in, struct error *err)
+{
+	const char *path = r->o->write;
+	int fd;
+
+	if (!path)
+		return 0;
+	if (is_same_file(in, path))
+		return error_set(err, -EINVAL,
+				 "-w %s: is the file that is read; name "
+				 "another", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return error_set(err, -errno, "%s: cannot be created: %s", path,
+				 strerror(errno));
+	return pcap_writer_open(&r->out, fd, pcap_reader_linktype(r->in), err);
+}
+
+static int frames(struct replay *r, struct error *err)
+{
+	struct packet p;
+	int rc;
+
+	while ((rc = pcap_reader_next(r->in, &p, err)) > 0) {
+		/* As many bytes as a packet of this reader can have. */
+		if (!r->original.undo.bytes)
+			r->original.undo.bytes = malloc(p.size);
+		if (!r->original.undo.bytes)
+			return error_set(err, -ENOMEM, "replay: no memory");
+		frame(r, &p);
+		if (r->failed || ferror(stdout))
+			break;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* Nothing counts as done before it is out. */
+static int finish(struct replay *r, struct error *err)
+{
+	int rc = pcap_writer_close(r->out);
+
+	r->out = NULL;
+	if (r->failed)
+		rc = r->failed;
+	if (rc)
+		return error_set(err, rc, "%s: cannot be written: %s",
+				 r->o->write, strerror(-rc));
+	if (fflush(stdout) || ferror(stdout))
+		return error_set(err, -EIO,
+				 "standard output cannot be written");
+	return 0;
+}
+
+static void say_done(const struct replay *r)
+{
+	char verdicts[256] = "";
+	size_t n = 0;
+
+	for (int i = 0; i <= VERDICT_ERROR; i++)
+		if (r->verdict[i])
+			n += (size_t)snprintf(verdicts + n,
+					      sizeof(verdicts) - n,
+					      "%s%" PRIu64 " %s",
+					      n ? ", " : " (", r->verdict[i],
+					      verdict_name(i));
+	log_info("done: %" PRIu64 " packets%s%s, %" PRIu64 " errors in rules",
+		 r->packets, verdicts, n ? ")" : "", r->errors);
+	if (r->others)
+		log_info("%" PRIu64 " frame%s without IPv4 passed untouched",
+			 r->others, r->others == 1 ? "" : "s");
+	if (r->passing)
+		log_info("%" PRIu64 " packet%s passed untouched: no capture "
+			 "{ dir = ... } asks for that direction", r->passing,
+			 r->passing == 1 ? "" : "s");
+	for (const struct rule *rule = r->rules->first; rule; rule = rule->next)
+		log_info("rule %s: %" PRIu64 " packets", rule->name,
+			 r->counters[rule->index].packets);
+	for (int i = 0; i < PATH_NAMED_MAX && *r->named[i].name; i++)
+		log_info("count %s: %" PRIu64, r->named[i].name, r->named[i].n);
+}
+
+static int run(struct replay *r, const char *in, struct error *err)
+{
+	const struct script_host host = {
+		.arg = r,
+		.send = host_send,
+		.log = host_log,
+		.count = host_count,
+		.audit = host_audit,
+		.now = host_now,
+	};
+	struct error late;
+	int rc;
+
+	/* One for the policy, and one for what explain does not count. */
+	r->counters = calloc(r->rules->count + 2, sizeof(*r->counters));
+	if (!r->counters || notes_open(&r->notes))
+		return error_set(err, -ENOMEM, "replay: no memory");
+	rc = pcap_reader_open(&r->in, in, err);
+	if (rc)
+		return rc;
+	rc = writer_open(r, in, err);
+	if (rc)
+		return rc;
+	script_set_host(r->script, &host);
+	rc = frames(r, err);
+	/* A broken file does not take back what was read before. */
+	if (finish(r, &late)) {
+		if (rc)
+			log_error("%s", err->text);
+		*err = late;
+		rc = -EIO;
+	}
+	say_done(r);
+	return rc;
+}
+
+/* The one word that is no rule file is the capture; the rules move up.
+ * NULL: what was wrong has been said. */
+static const char *capture_word(struct options *o)
+{
+	const char *capture = NULL;
+	int rules = 0;
+
+	for (int i = 0; i < o->nwords; i++) {
+		char *word = o->words[i];
+		size_t n = strlen(word);
+
+		if (n > 4 && !strcmp(word + n - 4, ".lua")) {
+			o->words[rules++] = word;
+		} else if (capture) {
+			log_error("replay: %s and %s are two capture files; "
+				  "name one (rule files end in .lua)", capture,
+				  word);
+			return NULL;
+		} else {
+			capture = word;
+		}
+	}
+	o->nwords = rules;
+	if (!rules || !capture) {
+		log_error("replay: which %s? Name %s; see sluice replay --help",
+			  rules ? "capture" : "rules",
+			  rules ? "one capture file, or - for standard input"
+				: "at least one rule file (RULE.lua)");
+		return NULL;
+	}
+	return capture;
+}
+
+int command_replay(const struct command *self, int argc, char **argv)
+{
+	static struct replay r; /* its buffers are large */
+	struct error err;
+	struct options o;
+	const char *in;
+	bool done;
+	int status = options_parse(&o, self,
+				   TAKES_RULES | TAKES_JSON | TAKES_REPLAY,
+				   argc, argv, &done);
+
+	if (status || done)
+		return status;
+	in = capture_word(&o);
+	if (!in)
+		return EXIT_USAGE;
+	r.o = &o;
+	status = options_load(&o, &r.script);
+	if (status)
+		goto out;
+	r.rules = script_ruleset(r.script);
+	r.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	if (!isatty(STDOUT_FILENO))
+		setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	if (run(&r, in, &err)) {
+		log_error("%s", err.text);
+		status = EXIT_FAILED;
+	}
+out:
+	pcap_writer_close(r.out);
+	pcap_reader_close(r.in);
+	script_free(r.script);
+	notes_close(&r.notes);
+	free(r.counters);
+	free(r.original.undo.bytes);
+	return status;
+}
