@@ -132,7 +132,7 @@ int capture_check(struct capture *c, struct error *err)
 		return error_set(err, -EEXIST,
 				 "another instance runs in this network "
 				 "namespace (nftables has a table " NFT_TABLE
-				 ")");
+				 "): stop it first");
 	/* Nobody is alive: a rule with our tag is a dead one's. */
 	r = rule_clean(&c->rt, err);
 	if (r < 0)

@@ -205,7 +205,7 @@ static int explain(int r, const struct error *why, struct error *err)
 	case -EEXIST:
 		return error_set(err, r, "nftables: a table " NFT_TABLE
 				 " is there already: another instance runs in "
-				 "this network namespace, see 'sluice status'");
+				 "this network namespace: stop it first");
 	case -EOPNOTSUPP:
 		return error_set(err, r, "nftables: %.300s: this needs Linux "
 				 "5.16 or later with its egress hook and table "

@@ -63,8 +63,8 @@ static int open_error(int code, const char *name, struct error *err)
 {
 	if (code == -EBUSY || (code == -EINVAL && if_nametoindex(name)))
 		return error_set(err, -EEXIST,
-				 "making %s: a device of that name exists",
-				 name);
+				 "making %s: a device of that name exists: "
+				 "choose another with --dev", name);
 	if (code == -EPERM || code == -EACCES)
 		return error_set(err, -EPERM,
 				 "making %s: no access to " TUN_PATH

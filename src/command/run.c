@@ -64,8 +64,8 @@ int command_audit(const struct command *self, int argc, char **argv)
 		expression = join(o.words, o.nwords);
 		if (!expression ||
 		    pcap_filter_new(&filter, expression, &err)) {
-			log_error("the filter '%s': %s",
-				  expression ? expression : "", err.text);
+			log_error("audit: %s", expression ? err.text
+							  : "no memory");
 			r = EXIT_USAGE;
 			goto out;
 		}

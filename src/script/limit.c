@@ -75,7 +75,7 @@ void limit_charge(lua_State *L, size_t n)
 	/* What is garbage may have been charged for. */
 	lua_gc(L, LUA_GCCOLLECT);
 	if (!take(s, n))
-		luaL_error(L, "needs more than %I bytes of memory",
+		luaL_error(L, "needs more than %I bytes of memory (--memory)",
 			   (LUAI_UACINT)s->memory_max);
 }
 
@@ -273,7 +273,7 @@ void limit_message(struct script *s, int status, const char *where,
 			  (unsigned long long)s->budget);
 	/* ERRERR: a message that could not be made for lack of memory. */
 	else if (status == LUA_ERRMEM || (status == LUA_ERRERR && s->refused))
-		error_set(err, 0, "%s: needs more than %zu bytes of memory",
+		error_set(err, 0, "%s: needs more than %zu bytes of memory (--memory)",
 			  where, s->memory_max);
 	else if (!text)
 		error_set(err, 0, "%s: an error without a text", where);

@@ -203,9 +203,9 @@ static void what_does_not_load_says_where_and_why(void **state)
 		 "loading"},
 		{"local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(9999) .. i "
 		 "end",
-		 "t.lua: needs more than 4194304 bytes of memory"},
+		 "t.lua: needs more than 4194304 bytes of memory (--memory)"},
 		{"for i = 1, 1e9 do rule { action = DROP } end",
-		 "t.lua:1: needs more than 4194304 bytes of memory"},
+		 "t.lua:1: needs more than 4194304 bytes of memory (--memory)"},
 		{"error('told\\nyou')", "t.lua:1: told you"},
 		{"error { 1 }", NULL},
 		{"error()", "t.lua:1: nil"},
