@@ -423,7 +423,7 @@ def test_an_address_rewrite_keeps_fragments_right(host, way):
             """ % FAR, way=way), \
             UdpServer(host.far, FAR, 5999, echo=False) as ear, \
             host.capture() as cap:
-        for kw in ({}, {"dev": "up0"}, {"mark": 0x1234}):
+        for kw in ({}, {"dev": "up0"}, {"mark": 0x4234}):
             data = os.urandom(6000)
             host.udp(data, ("192.0.2.99", 5999), **kw)
             wait_for(lambda: ear.with_data(data), "it arrives whole: %r" % kw)
