@@ -2,7 +2,6 @@
 #include "daemon/supervisor.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "daemon/crew.h"
 #include "daemon/output.h"
+#include "daemon/report.h"
 
 /* Between two looks at the workers. */
 #define TICK	      (100 * NSEC_PER_MSEC)
@@ -352,43 +352,6 @@ static void say_capturing(const struct supervisor *s)
 		 capture_mode_why(s->capture));
 }
 
-/* What a run comes to, on standard error. */
-static void say_done(const struct supervisor *s)
-{
-	const struct ruleset *rs = script_ruleset(s->cfg->script);
-	uint64_t packets = 0, lost = s->out.lost, refused = 0, errors = 0;
-
-	for (unsigned i = 0; i < s->crew.count; i++) {
-		const struct path_stats *st = &s->crew.member[i].shared->stats;
-
-		packets += st->packets;
-		lost += st->events_lost;
-		errors += st->errors;
-		refused += st->refused + st->queue_full + st->no_room;
-	}
-	log_info("done: %" PRIu64 " packets seen, %" PRIu64
-		 " refused by the kernel, %" PRIu64 " errors in rules",
-		 packets, refused, errors);
-	if (lost)
-		log_warn("%" PRIu64 " lines of the audit were lost", lost);
-	for (const struct rule *r = rs->first; r; r = r->next) {
-		uint64_t n = 0;
-
-		for (unsigned i = 0; i < s->crew.count; i++)
-			n += s->crew.member[i].shared->rules[r->index].packets;
-		log_info("rule %s: %" PRIu64 " packets", r->name, n);
-	}
-	for (unsigned i = 0; i < s->crew.count; i++)
-		for (int k = 0; k < PATH_NAMED_MAX; k++) {
-			struct path_named *named =
-				&s->crew.member[i].shared->named[k];
-
-			if (*named->name)
-				log_info("count %.39s: %" PRIu64, named->name,
-					 named->n);
-		}
-}
-
 static int supervisor_up(struct supervisor *s, struct error *err)
 {
 	const struct supervisor_config *cfg = s->cfg;
@@ -458,7 +421,7 @@ static void supervisor_down(struct supervisor *s)
 	capture_close(s->capture);
 	command_end(s);
 	if (s->up)
-		say_done(s);
+		report_done(&s->crew, s->out.lost);
 	crew_close(&s->crew);
 	owner_lookup_close(s->owners);
 	if (s->signals >= 0)

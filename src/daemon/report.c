@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void report_totals(const struct crew *c, uint64_t lost)
+{
+	uint64_t packets = 0, refused = 0, errors = 0, quiet = 0;
+
+	for (unsigned i = 0; i < c->count; i++) {
+		const struct path_stats *st = &c->member[i].shared->stats;
+
+		packets += st->packets;
+		errors += st->errors;
+		refused += st->refused + st->queue_full + st->no_room;
+		lost += st->events_lost;
+		quiet += st->logs_lost;
+	}
+	log_info("done: %" PRIu64 " packets seen, %" PRIu64
+		 " refused by the kernel, %" PRIu64 " errors in rules",
+		 packets, refused, errors);
+	if (lost)
+		log_warn("%" PRIu64 " lines of the audit were lost", lost);
+	if (quiet)
+		log_warn("%" PRIu64 " log lines were left out", quiet);
+}
+
+static void report_rules(const struct crew *c)
+{
+	const struct ruleset *rs = script_ruleset(c->script);
+
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		uint64_t n = 0;
+
+		for (unsigned i = 0; i < c->count; i++)
+			n += c->member[i].shared->rules[r->index].packets;
+		log_info("rule %s: %" PRIu64 " packets", r->name, n);
+	}
+}
+
+/* Adds a worker's count to the one of the same name. */
+static void named_add(struct path_named *sum, const struct path_named *one)
+{
+	for (int i = 0; i < PATH_NAMED_MAX; i++) {
+		if (!*sum[i].name)
+			memcpy(sum[i].name, one->name, sizeof(sum[i].name));
+		else if (strncmp(sum[i].name, one->name, sizeof(sum[i].name)))
+			continue;
+		sum[i].n += one->n;
+		return;
+	}
+}
+
+static void report_counts(const struct crew *c)
+{
+	struct path_named sum[PATH_NAMED_MAX] = {{{0}, 0}};
+
+	for (unsigned i = 0; i < c->count; i++)
+		for (int k = 0; k < PATH_NAMED_MAX; k++)
+			if (*c->member[i].shared->named[k].name)
+				named_add(sum, &c->member[i].shared->named[k]);
+	for (int k = 0; k < PATH_NAMED_MAX && *sum[k].name; k++)
+		log_info("count %.39s: %" PRIu64, sum[k].name, sum[k].n);
+}
+
+void report_done(const struct crew *c, uint64_t lost)
+{
+	report_totals(c, lost);
+	report_rules(c);
+	report_counts(c);
+}
