@@ -262,10 +262,24 @@ static int wait_milliseconds(struct supervisor *s)
 	return (int)((t + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
 }
 
+static void capture_changes(struct supervisor *s)
+{
+	struct error err = {""};
+	int r = capture_handle(s->capture, &err);
+
+	if (!r)
+		return;
+	log_error("%s", err.text);
+	/* Somebody took the device away: what is left is to put back. */
+	if (r == -ENODEV) {
+		s->status = 1;
+		s->stop = true;
+	}
+}
+
 static void turn(struct supervisor *s)
 {
 	struct pollfd p[3 + CAPTURE_WORKERS_MAX];
-	struct error err = {""};
 	unsigned n = 0;
 
 	p[n++] = (struct pollfd){.fd = s->signals, .events = POLLIN};
@@ -279,9 +293,8 @@ static void turn(struct supervisor *s)
 	poll(p, n, wait_milliseconds(s));
 	if (p[0].revents)
 		signal_handle(s);
-	if ((p[1].revents || !capture_timeout(s->capture)) &&
-	    capture_handle(s->capture, &err))
-		log_error("%s", err.text);
+	if (p[1].revents || !capture_timeout(s->capture))
+		capture_changes(s);
 	for (unsigned i = 0; i < s->crew.count; i++)
 		if (p[3 + i].revents && s->crew.member[i].sock >= 0)
 			worker_messages(s, &s->crew.member[i]);
