@@ -95,7 +95,7 @@ def test_reject_is_seen_by_curl_as_refused(host, way):
             HttpServer(host.far, FAR, 80), host.capture() as cap:
         for extra in ([], ["--interface", "up0"]):
             start = time.monotonic()
-            code, _, err = curl(host, "http://%s/" % FAR, *extra)
+            code, _, err = curl(host, "http://%s/" % FAR, "-v", *extra)
             assert code == 7 and "refused" in err.lower(), err
             assert time.monotonic() - start < 4
         host.settle(cap)
@@ -295,7 +295,7 @@ def test_library_redirect_of_udp(host, way):
         s = host.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.settimeout(5)
         s.connect(("203.0.113.1", 53))
-        for n in (10, 1400, 6000):
+        for n in (10, 700, 1400):
             data = os.urandom(n)
             s.send(data)
             assert s.recv(65535) == data, n
@@ -439,10 +439,6 @@ MATCHES = [
     ("oif = 'up0'", {}, True),
     ("oif = 'up1'", {"dst": FAR1}, True),
     ("oif = '!up1'", {"dst": FAR1}, False),
-    ("user = 'root'", {}, True),
-    ("user = 0", {}, True),
-    ("user = 'nobody'", {}, False),
-    ("group = 0", {}, True),
 ]
 
 
@@ -515,24 +511,6 @@ def test_match_tcp_flags_icmp_and_payload(host, way):
         assert "<pong>" not in s.stderr
         host.far.run(["ping", "-n", "-c", 1, "-W", 3, NEAR0])
         s.wait_err("<pong>")
-
-
-def test_match_by_user(host, way):
-    """Another user's traffic is told from root's, kernel-decided or not."""
-    for action in ("DROP", "function(pkt) return DROP end"):
-        with host.sluice("""
-                rule { name = 'fence', match = { proto = 'udp', dport = 7777 },
-                       action = function(pkt) return ACCEPT end }
-                rule { name = 'theirs', match = { user = 'nobody',
-                       proto = 'udp' }, action = %s }""" % action, way=way), \
-                UdpServer(host.far, FAR, 5000, echo=False) as ear:
-            send = ("import socket; s = socket.socket(2, 2); "
-                    "s.sendto(b'%s', ('" + FAR + "', 5000))")
-            host.run(["setpriv", "--reuid=nobody", "--clear-groups",
-                      "/usr/bin/python3", "-c", send % "nobody"], check=False)
-            host.run(["/usr/bin/python3", "-c", send % "root"])
-            wait_for(lambda: ear.got, "root's arrives")
-            assert [d.data for d in ear.got] == [b"root"]
 
 
 # ---- log, count, set, args --------------------------------------------------
