@@ -53,10 +53,8 @@ static void tell_outcome(FILE *f, struct script *s, const struct rule *r,
 		fprintf(f, "%s\n", verdict_name(v->kind));
 	else if (r->action)
 		fputs("held, its action returned nothing\n", f);
-	else if (r->rewrite)
-		fputs("held, rewrote\n", f);
 	else
-		fputs("held, only counts\n", f);
+		fputs("held, rewrote\n", f);
 }
 
 static void run_one(struct script *s, const struct rule *r, struct packet *p,

@@ -265,26 +265,14 @@ static void frame(struct replay *r, struct packet *p)
 
 /* ---- start and end ------------------------------------------------------ */
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-
-	return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Creates the file to write, now that nothing else can be wrong. */
-static int writer_open(struct replay *r, const char *in, struct error *err)
+static int writer_open(struct replay *r, struct error *err)
 {
 	const char *path = r->o->write;
 	int fd;
 
 	if (!path)
 		return 0;
-	if (is_same_file(in, path))
-		return error_set(err, -EINVAL,
-				 "-w %s: is the file that is read; name "
-				 "another", path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return error_set(err, -errno, "%s: cannot be created: %s", path,
@@ -375,7 +363,7 @@ static int run(struct replay *r, const char *in, struct error *err)
 	rc = pcap_reader_open(&r->in, in, err);
 	if (rc)
 		return rc;
-	rc = writer_open(r, in, err);
+	rc = writer_open(r, err);
 	if (rc)
 		return rc;
 	script_set_host(r->script, &host);
@@ -389,6 +377,27 @@ static int run(struct replay *r, const char *in, struct error *err)
 	}
 	say_done(r);
 	return rc;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* To write to what is read would destroy it. */
+static bool write_is_safe(const struct options *o, const char *capture)
+{
+	bool same = o->write && is_same_file(capture, o->write);
+
+	for (int i = 0; o->write && i < o->nwords; i++)
+		same |= is_same_file(o->words[i], o->write);
+	if (same)
+		log_error("replay: -w %s would overwrite what is read; name "
+			  "another file", o->write);
+	return !same;
 }
 
 /* The one word that is no rule file is the capture; the rules move up.
@@ -438,7 +447,7 @@ int command_replay(const struct command *self, int argc, char **argv)
 	if (status || done)
 		return status;
 	in = capture_word(&o);
-	if (!in)
+	if (!in || !write_is_safe(&o, in))
 		return EXIT_USAGE;
 	r.o = &o;
 	status = options_load(&o, &r.script);
