@@ -249,7 +249,7 @@ def snapshot(ns):
                for q in snap["qdiscs"]):
             snap["filters " + d] = ns.run(
                 "tc filter show dev %s ingress; tc filter show dev %s egress"
-                % (d, d)).stdout.splitlines()
+                % (d, d), check=False).stdout.splitlines()
     return snap
 
 

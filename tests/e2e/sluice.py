@@ -131,6 +131,11 @@ class Sluice:
                 out.append(pid)
         return out
 
+    def worker(self):
+        """The only one (a new one may be on its way up)."""
+        return wait_for(lambda: (self.workers() + [0])[0]
+                        if len(self.workers()) == 1 else 0, "one worker")
+
     def wait_out(self, text, timeout=10, stream="stdout"):
         """Waits until a stream holds text (a compiled pattern, or words)."""
         def found():

@@ -31,7 +31,7 @@ def status(pid):
 
 def test_the_worker_has_no_privileges(host, way):
     with host.sluice(LOOK, way=way) as s:
-        worker, = s.workers()
+        worker = s.worker()
         st = status(worker)
         assert "0" not in st["Uid"].split()
         assert "0" not in st["Gid"].split()
@@ -44,7 +44,7 @@ def test_the_worker_has_no_privileges(host, way):
 
 def test_the_worker_holds_no_netlink_and_no_directory(host, way):
     with host.sluice(LOOK, way=way) as s:
-        worker, = s.workers()
+        worker = s.worker()
         fds = [os.readlink("/proc/%d/fd/%s" % (worker, n))
                for n in os.listdir("/proc/%d/fd" % worker)]
         assert not [f for f in fds if os.path.isdir(f)], fds
