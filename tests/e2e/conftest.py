@@ -54,18 +54,18 @@ def pytest_runtest_protocol(item):
 
 
 @pytest.fixture
-def host(tmp_path):
+def host():
     """Whole packets on the wire: what the far side captures is what a
     network would carry."""
-    h = Host(tmp_path)
+    h = Host()
     yield h
     h.close()
 
 
 @pytest.fixture
-def offload_host(tmp_path):
+def offload_host():
     """Offloads as the kernel sets them: super-packets cross the links."""
-    h = Host(tmp_path, offload=True)
+    h = Host(offload=True)
     yield h
     h.close()
 

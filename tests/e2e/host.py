@@ -11,11 +11,13 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import socket
+import tempfile
 import time
 
 from far import Capture, UdpServer
-from net import Netns, wait_for
+from net import PREFIX, Netns, wait_for
 from sluice import Sluice
 
 FAR = "198.51.100.9"     # by the default route, up0
@@ -55,8 +57,9 @@ def dropped_in_the_kernel():
 
 
 class Host:
-    def __init__(self, tmp, offload=False):
-        self.tmp = str(tmp)
+    def __init__(self, offload=False):
+        # Not pytest's tmp_path: other users must get there too.
+        self.tmp = tempfile.mkdtemp(prefix="%s%dx" % (PREFIX, os.getpid()))
         os.chmod(self.tmp, 0o755)
         self._n = 0
         self._open = []
@@ -116,6 +119,7 @@ class Host:
             s.close()
         for ns in reversed(self._open):
             ns.close()
+        shutil.rmtree(self.tmp, ignore_errors=True)
 
     def run(self, cmd, **kw):
         return self.near.run(cmd, **kw)

@@ -8,9 +8,11 @@ import ctypes
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 PREFIX = "slt"
@@ -145,7 +147,13 @@ def close_netns(name):
 
 
 def clean_leftovers():
-    """Removes namespaces whose test run is dead (killed before it could)."""
+    """Removes namespaces and files whose test run is dead (killed before it
+    could)."""
+    for name in os.listdir(tempfile.gettempdir()):
+        m = re.match(PREFIX + r"(\d+)x\w+$", name)
+        if m and not os.path.exists("/proc/" + m.group(1)):
+            shutil.rmtree(os.path.join(tempfile.gettempdir(), name),
+                          ignore_errors=True)
     try:
         names = os.listdir("/run/netns")
     except FileNotFoundError:

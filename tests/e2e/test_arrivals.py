@@ -301,9 +301,9 @@ def test_what_only_passes_through_is_not_an_arrival(host, way):
 
 
 @every_way
-def test_a_large_transfer_in_both_directions(offload_host, way, tmp_path):
+def test_a_large_transfer_in_both_directions(offload_host, way):
     host = offload_host
-    path = random_file(tmp_path / "data", 20 << 20)
+    path = random_file(os.path.join(host.tmp, "data"), 20 << 20)
     with open(path, "rb") as f:
         data = f.read()
     with host.sluice(IN, way=way):

@@ -242,6 +242,8 @@ def test_what_check_prints_nft_takes(host):
     r = sluice(host, "check", rule("ttl"), check=0)
     tables = re.findall(r"^table .*?^}", r.stdout, re.S | re.M)
     assert tables
+    for dev in set(re.findall(r'fwd to "(\w+)"', r.stdout)) | {"tun0"}:
+        host.run(["ip", "tuntap", "add", dev, "mode", "tap"])
     host.run(["nft", "-c", "-f", "-"], input="\n".join(tables))
 
 

@@ -122,10 +122,10 @@ ODD = odd_packets()
 
 
 @pytest.fixture(scope="module", params=["route", "wire"])
-def looking(request, tmp_path_factory):
+def looking(request):
     """sluice that looks at all and touches nothing, and a capture."""
     from host import Host
-    h = Host(tmp_path_factory.mktemp("odd"))
+    h = Host()
     try:
         s = h.sluice("""
             rule { name = "look", action = function(pkt)
@@ -311,10 +311,9 @@ def test_checksums_are_judged(host):
 @pytest.mark.slow(300)
 @pytest.mark.parametrize("offload", [True, False], ids=["offload",
                                                         "no_offload"])
-def test_curl_fetches_100_mb_through_ttl(offload_host, way, offload,
-                                         tmp_path_factory):
+def test_curl_fetches_100_mb_through_ttl(offload_host, way, offload):
     host = offload_host
-    path = random_file(tmp_path_factory.mktemp("big") / "data", 100 << 20)
+    path = random_file(os.path.join(host.tmp, "data"), 100 << 20)
     want = sha256(path)
     got = os.path.join(host.tmp, "got")
     options = [] if offload else ["--no-offload"]
@@ -326,16 +325,14 @@ def test_curl_fetches_100_mb_through_ttl(offload_host, way, offload,
                       "http://%s/data" % FAR], timeout=220)
         assert sha256(got) == want
         assert {f.ip.ttl for f in cap.frames} == {64}
-    os.unlink(path)
-    os.unlink(got)
 
 
 @pytest.mark.slow(300)
 @pytest.mark.parametrize("offload", [True, False], ids=["offload",
                                                         "no_offload"])
-def test_an_upload_of_50_mb_through_ttl(offload_host, way, offload, tmp_path):
+def test_an_upload_of_50_mb_through_ttl(offload_host, way, offload):
     host = offload_host
-    path = random_file(tmp_path / "data", 50 << 20)
+    path = random_file(os.path.join(host.tmp, "data"), 50 << 20)
     options = [] if offload else ["--no-offload"]
     with host.sluice(rule("ttl"), "--arg", "ttl=91", *options, way=way), \
             SinkServer(host.far, FAR, 80) as sink:

@@ -187,9 +187,9 @@ RULES = {
 class Running:
     """A host, a sluice on it, and a capture that goes on."""
 
-    def __init__(self, tmp, way, rules):
+    def __init__(self, way, rules):
         self.way, self.rules = way, rules
-        self.host = Host(tmp)
+        self.host = Host()
         self.host.keep = []
         self.sluice = self.cap = None
         self.trouble = None
@@ -221,8 +221,8 @@ SETUPS = [("-", "no_sluice")] + [
 
 
 @pytest.fixture(scope="module", params=SETUPS, ids="-".join)
-def running(request, tmp_path_factory):
-    r = Running(tmp_path_factory.mktemp("escape"), *request.param)
+def running(request):
+    r = Running(*request.param)
     yield r
     r.close()
 

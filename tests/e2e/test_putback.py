@@ -93,8 +93,9 @@ def test_with_arrivals_too(host, way):
     s.stop()
 
 
-@every_way
-@pytest.mark.parametrize("busy", [False, True], ids=["quiet", "busy"])
+@pytest.mark.parametrize("way,busy", [
+    ("auto", False), ("route", True), ("wire", True)],
+    ids=["auto-quiet", "route-busy", "wire-busy"])
 @pytest.mark.parametrize("step", steps())
 def test_after_a_failure_at_a_step(host, way, step, busy):
     if busy:
