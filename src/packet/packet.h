@@ -134,11 +134,20 @@ int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n);
  * header (or of the IP header where there is no transport view), by n bytes:
  * total length, UDP length and checksums follow.
  * -ERANGE: outside; -EMSGSIZE: it would not fit PACKET_MAX or the buffer;
- * -EOPNOTSUPP: a length change in a super-packet (gso_type). src must not
- * lie in the packet. A length change drops the tail.
+ * -EOPNOTSUPP: a length change in a super-packet (gso_type) that is not TCP.
+ * One of TCP stands for more or fewer segments of the same size then, and is
+ * an ordinary packet once it fits one. src must not lie in the packet. A
+ * length change drops the tail.
  */
 int packet_splice(struct packet *p, uint32_t off, uint32_t old,
 		  const void *src, uint32_t n);
+
+/*
+ * Lets offload cut a TCP packet into segments with at most gso_size bytes of
+ * payload, if it has more. -EINVAL: it is none, a fragment, or its checksum
+ * is wrong or was set by hand.
+ */
+int packet_make_super(struct packet *p, uint16_t gso_size);
 
 /* The same for bytes between the fixed part of the IP or TCP header and its
  * end (options): n is padded with zeros to a multiple of 4; header length,

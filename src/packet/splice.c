@@ -9,6 +9,7 @@
  * before and after.
  */
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -278,8 +279,6 @@ static int resize_check(const struct packet *p, uint32_t old, uint32_t n)
 {
 	uint64_t len = (uint64_t)p->len - old + n;
 
-	if (p->offload.gso_type)
-		return -EOPNOTSUPP;
 	if (len > PACKET_MAX || len > p->size - (uint64_t)(p->data - p->head))
 		return -EMSGSIZE;
 	return 0;
@@ -329,6 +328,52 @@ static uint32_t headers_end(const struct packet *p)
 	return p->header;
 }
 
+static bool is_tcp_super(const struct packet *p)
+{
+	return (p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) ==
+		       VIRTIO_NET_HDR_GSO_TCPV4 &&
+	       p->payload && packet_has_layer(p, LAYER_TCP);
+}
+
+/* What has become short enough for one packet must be one: some kernels drop
+ * a super-packet that stands for a single segment. */
+static void super_settle(struct packet *p)
+{
+	if (!p->offload.gso_type ||
+	    p->len - p->payload > p->offload.gso_size)
+		return;
+	p->offload.gso_type = 0;
+	p->offload.gso_size = 0;
+}
+
+int packet_make_super(struct packet *p, uint16_t gso_size)
+{
+	struct cover c;
+
+	if (!p->payload || !packet_has_layer(p, LAYER_TCP) || !gso_size ||
+	    p->flags & (PACKET_FRAGMENT | PACKET_L4_CSUM_KEPT))
+		return -EINVAL;
+	if (p->offload.gso_type || p->len - p->payload <= gso_size)
+		return 0;
+	/* A checksum that is wrong would come out right. */
+	if (!packet_l4_checksum_ok(p))
+		return -EINVAL;
+	undo_save(p, 0);
+	p->offload = (struct packet_offload){
+		.need_csum = true,
+		.csum_start = p->transport,
+		.csum_offset = TCP_CSUM_AT,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = gso_size,
+		.hdr_len = p->payload,
+	};
+	cover_find(p, &c);
+	put_be16(p->data + c.field, cover_value(p, &c, cover_sum(p, &c)));
+	p->flags |= PACKET_MODIFIED;
+	p->tail = 0;
+	return 0;
+}
+
 int packet_splice(struct packet *p, uint32_t off, uint32_t old, const void *src,
 		  uint32_t n)
 {
@@ -339,6 +384,9 @@ int packet_splice(struct packet *p, uint32_t off, uint32_t old, const void *src,
 		return -ERANGE;
 	if (n == old)
 		return packet_write(p, off, src, n);
+	/* A TCP stream can be cut anywhere; datagrams have their ends. */
+	if (p->offload.gso_type && !is_tcp_super(p))
+		return -EOPNOTSUPP;
 	err = resize_check(p, old, n);
 	if (err)
 		return err;
@@ -354,6 +402,7 @@ int packet_splice(struct packet *p, uint32_t off, uint32_t old, const void *src,
 	resize(p, off, old, src, n);
 	packet_parse(p);
 	sums_settle(p, &s);
+	super_settle(p);
 	return 0;
 }
 
@@ -373,6 +422,8 @@ static int set_options(struct packet *p, bool tcp, const void *src, uint32_t n)
 		memcpy(options, src, n);
 	if (size == old)
 		return packet_write(p, header + IP_FIXED, options, size);
+	if (p->offload.gso_type)
+		return -EOPNOTSUPP;
 	err = resize_check(p, old, size);
 	if (err)
 		return err;

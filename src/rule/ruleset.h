@@ -80,6 +80,8 @@ struct ruleset {
 	enum verdict_kind policy;   /* ACCEPT or DROP */
 	enum verdict_kind on_error; /* ACCEPT or DROP */
 	unsigned dirs;		    /* 1 << DIR_*: what is to be captured */
+	bool probes;		    /* tasks may send packets and wait for
+				     * what answers them */
 };
 
 struct ruleset *ruleset_new(void); /* ACCEPT, ACCEPT, DIR_OUT */

@@ -12,6 +12,8 @@
 
 #include "script/object.h"
 #include "script/script.h"
+#include "script/task.h"
+#include "script/timer.h"
 
 #define LIMIT_INSTRUCTIONS	UINT64_C(1000000)
 #define LIMIT_LOAD_INSTRUCTIONS UINT64_C(50000000)
@@ -25,6 +27,7 @@ struct script {
 	struct ruleset *rules;
 	struct script_host host;
 	struct object_env env;
+	struct test *test;	       /* it runs a test file; or NULL */
 	char *rules_dir;	       /* or NULL */
 	const struct script_arg *args; /* while it is made */
 	size_t nargs;
@@ -54,9 +57,27 @@ struct script {
 	uint32_t room; /* of packets */
 	struct script_usage usage;
 	struct error error;
+
+	/* Time. */
+	bool started;
+	struct timers timers;
+	struct tasks tasks;
+
+	/* Files that rules write to. */
+	char file[SCRIPT_FILES_MAX][SCRIPT_FILE_MAX];
 };
 
 struct script *script_of(lua_State *L);
+
+/* script_new, for a test file where test is not NULL. */
+int script_make(struct script **s, const struct script_limits *limits,
+		const struct script_arg *args, size_t nargs,
+		const char *rules_dir, struct test *test, struct error *err);
+
+/* Runs f with arg in the state, protected, with the budget of loading. 0, or
+ * -EINVAL and err; where: prefix if the text has no place. */
+int script_enter(struct script *s, lua_CFunction f, void *arg,
+		 const char *where, struct error *err);
 
 /* Turns control characters into spaces, so that a text stays one line. */
 void script_one_line(char *text);
@@ -71,6 +92,11 @@ void script_check_loading(lua_State *L, const char *what);
 
 /* What the world is asked for; raises where the host has none. */
 int64_t script_now(const struct script *s);
+int64_t script_clock(const struct script *s);
+
+/* A timer or task (what) of that place ended with an error. */
+void script_failed(struct script *s, const char *what, const char *where,
+		   const char *text);
 
 /* ---- limit.c ---------------------------------------------------------- */
 
@@ -128,7 +154,7 @@ bool sandbox_behind(lua_State *L, int i);
 /* Replaces what the library at the top of the stack must not do. Raises. */
 void coroutine_open(lua_State *L);
 
-/* ---- rules.c, verdict.c, sets.c, world.c, module.c --------------------- */
+/* ---- rules.c, verdict.c, sets.c, world.c, module.c, test.c ------------- */
 
 /* Each sets its globals. They raise. */
 void rules_open(lua_State *L);
@@ -136,6 +162,7 @@ void verdict_open(lua_State *L);
 void sets_open(lua_State *L);
 void world_open(lua_State *L);
 void module_open(lua_State *L);
+void test_open(lua_State *L); /* where the state is a test file's */
 
 /* Adds the value at i as an alternative of key. Raises. (matches.c) */
 void matches_read(lua_State *L, int i, struct rule *r);
@@ -157,6 +184,11 @@ struct set *sets_test(lua_State *L, int i);
 int call_where(void *arg, const struct rule *r, struct packet *p);
 void call_action(void *arg, const struct rule *r, struct packet *p,
 		 struct verdict *v);
+
+/* ---- task.c ----------------------------------------------------------- */
+
+/* script_start: they get their first turn, or are forgotten. */
+void tasks_start(struct script *s, bool run);
 
 /* ---- nearest.c -------------------------------------------------------- */
 

@@ -65,6 +65,18 @@ struct packet *object_test(lua_State *L, int i)
 	return o ? o->p : NULL;
 }
 
+int64_t object_delay(lua_State *L, int i)
+{
+	struct object *o = object_at(L, i);
+
+	return o && o->p ? o->delay : 0;
+}
+
+uint16_t object_drawn_port(lua_State *L, int i)
+{
+	return object_self(L, i)->port;
+}
+
 void object_push_view(lua_State *L, struct packet *p)
 {
 	struct object *o;

@@ -39,4 +39,14 @@ struct packet *object_check(lua_State *L, int i);
 /* The same without raising: NULL if it is no (live) packet. */
 struct packet *object_test(lua_State *L, int i);
 
+/* Pushes an owned packet, a copy of p. Raises. */
+struct packet *object_push_copy(lua_State *L, const struct packet *p);
+
+/* ns after which the packet at i is to be sent; 0: at once, or no packet. */
+int64_t object_delay(lua_State *L, int i);
+
+/* The source port that was drawn for the packet at i when it was built; 0:
+ * its author chose one. */
+uint16_t object_drawn_port(lua_State *L, int i);
+
 #endif

@@ -258,10 +258,11 @@ static void put(lua_State *L, struct object *o, int field, uint32_t value)
 		object_raise(L, field, r);
 }
 
-static uint32_t random_port(lua_State *L)
+static uint16_t random_port(lua_State *L)
 {
-	return EPHEMERAL_FIRST +
-	       random_below(L, EPHEMERAL_LAST - EPHEMERAL_FIRST + 1);
+	return (uint16_t)(EPHEMERAL_FIRST +
+			  random_below(L, EPHEMERAL_LAST -
+						  EPHEMERAL_FIRST + 1));
 }
 
 /* A SYN, unless it acknowledges something. */
@@ -287,12 +288,14 @@ static void set_defaults(lua_State *L, struct object *o, int layers,
 	case 6:
 		flags = default_flags(L, layers + LAYER_TCP, payload);
 		put(L, o, FIELD_TCP_FLAGS, (uint32_t)name_tcp_flags(flags));
-		put(L, o, FIELD_TCP_SPORT, random_port(L));
+		o->port = random_port(L);
+		put(L, o, FIELD_TCP_SPORT, o->port);
 		put(L, o, FIELD_TCP_SEQ, random_below(L, UINT32_MAX));
 		put(L, o, FIELD_TCP_WINDOW, DEFAULT_WINDOW);
 		break;
 	case 17:
-		put(L, o, FIELD_UDP_SPORT, random_port(L));
+		o->port = random_port(L);
+		put(L, o, FIELD_UDP_SPORT, o->port);
 		break;
 	case 1:
 		put(L, o, FIELD_ICMP_TYPE,

@@ -57,6 +57,8 @@ struct object {
 	struct packet *p; /* what it shows; NULL: it is gone */
 	bool owned;	  /* p is own, the bytes are Lua's */
 	bool frozen;	  /* a quotation: for reading only */
+	uint16_t port;	  /* the source port that was drawn for it */
+	int64_t delay;	  /* ns: it is to be sent later */
 	struct packet own;
 	char iface[IFNAMSIZ]; /* an owned one may outlive the uplink */
 	uint8_t bytes[];

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "script/object_internal.h"
+#include "script/timer.h"
 
 /* What any answer without payload fits, and ICMP errors (RFC 1812). */
 #define ROOM_BARE  64u
@@ -47,6 +48,17 @@ static bool has_table(lua_State *L)
 }
 
 /* ---- copies ---------------------------------------------------------- */
+
+struct packet *object_push_copy(lua_State *L, const struct packet *p)
+{
+	struct object *o = object_new(L, p->len);
+	int r = packet_clone(&o->own, p);
+
+	if (r)
+		luaL_error(L, "a packet cannot be copied: %s", strerror(-r));
+	object_settle(o);
+	return o->p;
+}
 
 /* n bytes as a packet, also where its total length says there were more. */
 static struct object *copy_bytes(lua_State *L, const uint8_t *b, uint32_t n)
@@ -145,11 +157,12 @@ static int packet_echo_reply_method(lua_State *L)
 	const struct object *in = object_self(L, 1);
 	bool table = has_table(L);
 	struct object *o;
+	int64_t delay = 0;
 
 	if (table && lua_getfield(L, 2, "delay") != LUA_TNIL)
-		return luaL_error(L, "echo_reply: the option 'delay' is not "
-				     "supported yet");
+		delay = timer_seconds(L, -1, "echo_reply");
 	o = object_new(L, in->p->len);
+	o->delay = delay;
 	made(L, o, packet_echo_reply(&o->own, in->p), "echo_reply",
 	     "a whole ICMP echo request", "not to be answered");
 	if (table)

@@ -384,8 +384,12 @@ void sandbox_open(lua_State *L)
 	rules_open(L);
 	sets_open(L);
 	world_open(L);
+	timer_open(L);
+	tasks_open(L);
 	module_open(L);
 	object_open(L, &s->env);
+	if (s->test)
+		test_open(L);
 
 	lua_pushglobaltable(L);
 	freeze_libraries(L);

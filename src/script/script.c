@@ -45,8 +45,7 @@ static int open_protected(lua_State *L)
 	return 0;
 }
 
-/* Runs f with arg in the state, protected. 0, or -EINVAL and err. */
-static int enter(struct script *s, lua_CFunction f, void *arg,
+int script_enter(struct script *s, lua_CFunction f, void *arg,
 		 const char *where, struct error *err)
 {
 	lua_State *L = s->L;
@@ -80,13 +79,20 @@ static int open_state(struct script *s, struct error *err)
 				 s->memory_max);
 	lua_atpanic(s->L, panic);
 	limit_install(s);
-	ret = enter(s, open_protected, NULL, "Lua", err);
+	ret = script_enter(s, open_protected, NULL, "Lua", err);
 	return ret ? -ENOMEM : 0;
 }
 
 int script_new(struct script **out, const struct script_limits *limits,
 	       const struct script_arg *args, size_t nargs,
 	       const char *rules_dir, struct error *err)
+{
+	return script_make(out, limits, args, nargs, rules_dir, NULL, err);
+}
+
+int script_make(struct script **out, const struct script_limits *limits,
+		const struct script_arg *args, size_t nargs,
+		const char *rules_dir, struct test *test, struct error *err)
 {
 	static const struct script_limits none;
 	const struct script_limits *l = limits ? limits : &none;
@@ -102,6 +108,7 @@ int script_new(struct script **out, const struct script_limits *limits,
 	s->env = (struct object_env){.resolve = resolve, .arg = s};
 	s->calls = (struct ruleset_calls){
 		.where = call_where, .action = call_action, .arg = s};
+	s->test = test;
 	s->rules = ruleset_new();
 	s->rules_dir = rules_dir ? strdup(rules_dir) : NULL;
 	if (!s->rules || (rules_dir && !s->rules_dir)) {
@@ -181,7 +188,7 @@ static int load(struct script *s, const char *name, const char *folder,
 	s->name = name;
 	s->folder = folder;
 	s->loading = true;
-	ret = enter(s, load_protected, &c, name, err);
+	ret = script_enter(s, load_protected, &c, name, err);
 	s->loading = false;
 	s->name = s->folder = NULL;
 	rule_free(s->pending);
@@ -292,6 +299,28 @@ void script_set_host(struct script *s, const struct script_host *host)
 const struct ruleset_calls *script_calls(struct script *s)
 {
 	return &s->calls;
+}
+
+void script_failed(struct script *s, const char *what, const char *where,
+		   const char *text)
+{
+	struct error line;
+
+	error_set(&line, 0, "%s %s: %s", what, where, text);
+	s->usage.errors++;
+	if (s->host.failed)
+		s->host.failed(s->host.arg, line.text);
+	else
+		log_warn("%s", line.text);
+}
+
+void script_waiting(const struct script *s, struct script_waiting *w)
+{
+	*w = (struct script_waiting){
+		.timers = s->timers.used - s->timers.own,
+		.tasks = s->tasks.count,
+		.failed = s->tasks.failed,
+	};
 }
 
 const char *script_error(const struct script *s)

@@ -46,6 +46,23 @@ struct script_host {
 	void (*resolve)(struct packet *p, void *arg);
 	/* ns since the epoch; NULL: the wall clock. */
 	int64_t (*now)(void *arg);
+	/* ns on a clock that is never set, for timers; NULL: that of now. */
+	int64_t (*clock)(void *arg);
+	/* pcap(pkt, file); file is a plain name. 0 or -errno. */
+	int (*pcap)(void *arg, const struct packet *p, const char *file);
+	/* A timer or a task ended with this error; NULL: it is logged. */
+	void (*failed)(void *arg, const char *text);
+	/* Fills a source address of 0.0.0.0 if it can. */
+	void (*source)(void *arg, struct packet *p);
+	/*
+	 * What comes for (proto, port) of this host is to go to
+	 * script_answer and not to the kernel; any: another port will do as
+	 * well. 0: script_expected is called later, with this id. NULL: it
+	 * comes in any case. unexpect: no longer, once for each success.
+	 */
+	int (*expect)(void *arg, uint32_t id, uint8_t proto, uint16_t port,
+		      bool any);
+	void (*unexpect)(void *arg, uint8_t proto, uint16_t port);
 };
 
 /* rules_dir: the installed rule library, for require; may be NULL. -ENOMEM. */
@@ -76,6 +93,38 @@ const struct ruleset_calls *script_calls(struct script *s);
 
 /* After VERDICT_ERROR: one line "rule NAME: file:line: what". */
 const char *script_error(const struct script *s);
+
+/*
+ * Time. Timers begin to run at script_start, and tasks with them (tasks
+ * false: they are forgotten instead). script_timeout: ns until something is
+ * due, 0: now, -1: nothing waits. script_tick does the one thing that has
+ * been due for longest; false: there was none. Between two of them the host's
+ * clock should not pass by what is due.
+ */
+void script_start(struct script *s, bool tasks);
+int64_t script_timeout(const struct script *s);
+bool script_tick(struct script *s);
+
+struct script_waiting {
+	uint32_t timers; /* delayed packets included */
+	uint32_t tasks;
+	uint32_t failed; /* tasks that ended with an error */
+};
+void script_waiting(const struct script *s, struct script_waiting *w);
+
+/* A packet that arrived, before any rule has it. True: it answers what a
+ * task sent, or did so already, and is nobody else's business. */
+bool script_answer(struct script *s, const struct packet *p);
+
+/* What host.expect asked for is so, for this port; or error (-errno). */
+void script_expected(struct script *s, uint32_t id, int error, uint16_t port);
+
+/* Longest name of a file that a rule writes to, its end included. */
+#define SCRIPT_FILE_MAX 64
+/* Files that one program writes to. */
+#define SCRIPT_FILES_MAX 16
+/* A plain name that ends in .pcap or .pcapng. */
+bool script_file_name_ok(const char *name);
 
 struct script_usage {
 	size_t memory, memory_peak; /* bytes */

@@ -178,6 +178,65 @@ static bool read_list(struct script *s, int i, uint32_t *count,
 	return true;
 }
 
+/* Index 1: the packet object, or a list of them. */
+static int defer(lua_State *L)
+{
+	bool list = lua_type(L, 1) == LUA_TTABLE;
+	lua_Unsigned n = list ? lua_rawlen(L, 1) : 1;
+
+	for (lua_Unsigned k = 1; k <= n; k++) {
+		int64_t delay;
+
+		if (list)
+			lua_rawgeti(L, 1, (lua_Integer)k);
+		else
+			lua_pushvalue(L, 1);
+		delay = object_delay(L, 2);
+		if (delay)
+			timer_send(L, 2, delay, 0);
+		lua_settop(L, 1);
+	}
+	return 0;
+}
+
+/* Packets that are to go later are handed to timers, the others stay. */
+static bool keep_for_now(struct script *s, int i, uint32_t *count,
+			 struct error *why)
+{
+	lua_State *L = s->L;
+	bool list = lua_type(L, i) == LUA_TTABLE;
+	uint32_t now = 0;
+	int status;
+
+	for (uint32_t k = 0; k < *count; k++) {
+		if (list)
+			lua_rawgeti(L, i, k + 1);
+		else
+			lua_pushvalue(L, i);
+		if (!object_delay(L, -1))
+			s->packets[now++] = s->packets[k];
+		lua_pop(L, 1);
+	}
+	if (now == *count)
+		return true;
+	*count = now;
+	if (!s->host.send) {
+		error_set(why, 0, "returned a packet with a delay, which is "
+				  "not available here");
+		return false;
+	}
+	lua_pushcfunction(L, defer);
+	lua_pushvalue(L, i);
+	status = lua_pcall(L, 1, 0, 0);
+	if (status == LUA_OK)
+		return true;
+	error_set(why, 0, "%s", lua_type(L, -1) == LUA_TSTRING
+					? lua_tostring(L, -1)
+					: "no memory");
+	lua_pop(L, 1);
+	return false;
+}
+
 bool verdict_read(struct script *s, int i, struct verdict *v, struct error *why)
 {
 	lua_State *L = s->L;
@@ -210,6 +269,8 @@ bool verdict_read(struct script *s, int i, struct verdict *v, struct error *why)
 	return false;
 
 packets:
+	if (!keep_for_now(s, i, &count, why))
+		return false;
 	lua_pushvalue(L, i);
 	lua_rawseti(L, LUA_REGISTRYINDEX, s->anchor);
 	s->anchored = true;

@@ -4,10 +4,11 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
-from far import HttpServer
+from far import EchoServer
 from host import FAR, GOOGLE, LOOK, NEAR0
 from net import snapshot, snapshot_diff, wait_for
 from sluice import (BINARY, RULES, assert_no_sanitizer_report, one_line, rule,
@@ -140,10 +141,13 @@ def test_audit_prints_one_line_a_packet(host, way):
 
 def test_audit_shows_tcp_flags_and_the_process(host, way):
     with host.sluice(command="audit", way=way) as s, \
-            HttpServer(host.far, FAR, 80):
-        host.run(["curl", "-sS", "-m", 8, "http://%s/" % FAR])
+            EchoServer(host.far, FAR, 80):
+        p = host.near.popen(["nc", FAR, 80], stdin=subprocess.PIPE)
+        p.stdin.write("hello\n")
+        p.stdin.flush()
         s.wait_out(re.compile(r"tcp +%s:\d+ > %s:80 \[S\]" % (NEAR0, FAR)))
-        s.wait_out(re.compile(r"curl/\d+"))
+        s.wait_out(re.compile(r" nc/%d$" % p.pid, re.M))
+        p.kill()
 
 
 def test_audit_json_is_one_object_a_line(host, way):

@@ -23,7 +23,7 @@ rule {
     there_and_back(ip, "mf", not ip.mf)
     there_and_back(ip, "frag_offset", 3)
     there_and_back(ip, "proto", 99)
-    there_and_back(ip, "len", 20)
+    there_and_back(ip, "len", ip.ihl * 4)
     pcall(put, ip, "options", "\1\1\1\1")
     if tcp then
       set(tcp, { { "sport", 1001 }, { "dport", 1002 }, { "seq", 0xfffffffe }, { "ack_seq", 1004 },

@@ -211,7 +211,7 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for result in pool.map(corpus.both, enumerate(paths)):
                 corpus.check(*result)
-    for fault in corpus.faults[:20]:
+    for fault in corpus.faults[:200]:
         print("corpus:", fault)
     print("corpus:", ", ".join("%u %s" % (n, what)
                                for what, n in corpus.count.items()))
