@@ -537,6 +537,26 @@ def test_an_address_changes_while_it_runs(host, way):
 
 
 @every_way
+def test_nothing_escapes_while_an_address_changes(host, way):
+    """The uplink is without an address for a moment, and is none the less
+    the uplink."""
+    with host.sluice(THROUGH, way=way) as s, host.capture(expr="udp") as cap:
+        s.same_after = False
+        host.near.ip("""
+            addr del 10.66.0.1/24 dev up0
+            addr add 10.66.0.80/24 broadcast + dev up0
+            route replace default via 10.66.0.2
+            """)
+        for _ in range(40):
+            host.udp(b"escaped?", (FAR, 5000))
+            host.udp(b"escaped?", (FAR, 5000), dev="up0")
+            time.sleep(0.002)
+        host.settle(cap)
+        got = [f.ip.ttl for f in cap.with_bytes(b"escaped?")]
+        assert got.count(77) == len(got) == 80
+
+
+@every_way
 def test_the_default_route_changes_while_it_runs(host, way):
     with host.sluice(DROP_ALL, way=way) as s, \
             EchoServer(host.far, "0.0.0.0", 7777):
