@@ -104,7 +104,7 @@ static bool differ(const struct packet *a, struct span in_a,
 
 static struct span ip_options(const struct packet *p)
 {
-	return (struct span){20, p->header ? p->header - 20u : 0};
+	return (struct span){20, p->header - 20u};
 }
 
 static struct span tcp_options(const struct packet *p)
@@ -143,10 +143,11 @@ void event_end(struct event *e, const struct packet *before,
 			add_change(e, f, was, is);
 	if (get_mss(before, &was) && get_mss(p, &is))
 		add_change(e, EVENT_MSS, was, is);
-	e->options_changed = differ(before, ip_options(before), p,
-				    ip_options(p)) ||
-			     differ(before, tcp_options(before), p,
-				    tcp_options(p));
+	if (before->header && p->header)
+		e->options_changed = differ(before, ip_options(before), p,
+					    ip_options(p)) ||
+				     differ(before, tcp_options(before), p,
+					    tcp_options(p));
 	/* A transport header that is cut off counts as payload, but for what
 	 * was found in it. */
 	e->payload_changed = differ(before, payload(before), p, payload(p)) &&
