@@ -196,6 +196,22 @@ static int local_parse(struct options *o, const char *text)
 	return 0;
 }
 
+/* A step of the set-up that tests make fail; "list" lists them. */
+static int fail_at_parse(struct capture_config *c, const char *text)
+{
+	bool list = !strcmp(text, "list");
+
+	for (unsigned i = 0; capture_step(i); i++) {
+		if (list)
+			puts(capture_step(i));
+		else if (!strcmp(text, capture_step(i)))
+			c->fail_at = text;
+	}
+	if (list)
+		exit(EXIT_DONE);
+	return c->fail_at ? 0 : usage("--fail-at: there is no step '%s'", text);
+}
+
 static int option_apply(struct options *o, enum option_id id, char *value)
 {
 	struct capture_config *c = &o->run.capture;
@@ -251,7 +267,7 @@ static int option_apply(struct options *o, enum option_id id, char *value)
 		o->limits.memory = (size_t)n;
 		break;
 	case OPTION_FAIL_AT:
-		c->fail_at = value;
+		r = fail_at_parse(c, value);
 		break;
 	case OPTION_WRITE:
 		o->write = value;
@@ -309,7 +325,7 @@ int options_parse(struct options *o, const struct command *self,
 		return usage("'--' wants a command behind it, where one is "
 			     "taken at all");
 	for (size_t i = 0; i < KNOWN; i++)
-		if (known[i].takes & takes)
+		if (known[i].takes == ~0u || known[i].takes & takes)
 			list[n++] = (struct option){known[i].name,
 						    known[i].value, NULL,
 						    known[i].id};

@@ -437,9 +437,9 @@ static void supervisor_down(struct supervisor *s)
 		report_done(&s->crew, s->out.lost);
 	crew_close(&s->crew);
 	owner_lookup_close(s->owners);
+	/* Signals stay blocked: one that came twice must not end us now. */
 	if (s->signals >= 0)
 		close(s->signals);
-	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 }
 
 int supervisor_run(const struct supervisor_config *cfg)

@@ -49,6 +49,8 @@ struct script {
 	int interval; /* instructions between two looks at it */
 	bool over;    /* in this call */
 
+	struct script_flows *flows; /* NULL: no rule asked for one */
+
 	/* Calls. */
 	struct ruleset_calls calls;
 	int anchor; /* registry slot that keeps what was returned alive */

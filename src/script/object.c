@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "script/flow_use.h"
 #include "script/object.h"
 #include "script/object_internal.h"
 
@@ -249,6 +250,8 @@ static int packet_index(lua_State *L)
 	}
 	if (m == MEMBER_IFACE)
 		return push_iface(L, o);
+	if (m == MEMBER_FLOW)
+		return flow_object_push(L, o->p, !o->owned && !o->frozen);
 	return member_push(L, o, m);
 }
 
@@ -369,7 +372,7 @@ static void open_packet(lua_State *L)
 		{"payload", MEMBER_PAYLOAD}, {"len", MEMBER_LEN},
 		{"dir", MEMBER_DIR},	     {"iface", MEMBER_IFACE},
 		{"way", MEMBER_WAY},	     {"time", MEMBER_TIME},
-		{"proto", MEMBER_PROTO},
+		{"proto", MEMBER_PROTO},     {"flow", MEMBER_FLOW},
 	};
 
 	lua_newtable(L);

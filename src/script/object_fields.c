@@ -44,6 +44,7 @@ static const struct {
 	[MEMBER_WAY - FIELD_COUNT] = {"way", -1},
 	[MEMBER_TIME - FIELD_COUNT] = {"time", -1},
 	[MEMBER_PROTO - FIELD_COUNT] = {"proto", -1},
+	[MEMBER_FLOW - FIELD_COUNT] = {"flow", -1},
 };
 
 static bool is_flag(int m)

@@ -45,6 +45,7 @@ enum member {
 	MEMBER_WAY,
 	MEMBER_TIME,
 	MEMBER_PROTO,
+	MEMBER_FLOW,
 	MEMBER_PART, /* + enum packet_layer: pkt.ip, pkt.tcp, ... */
 	MEMBER_COUNT = MEMBER_PART + LAYERS
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "script/flow_use.h"
 #include "script/object_internal.h"
 
 static uint32_t payload_at(const struct packet *p)
@@ -40,16 +41,10 @@ static const uint8_t *self_bytes(lua_State *L, const char *what, uint32_t *n)
 
 /* ---- setting --------------------------------------------------------- */
 
-/* Only an owned packet's stream is its maker's business. */
-static void check_length(lua_State *L, const struct object *o, uint32_t old,
-			 size_t n)
+/* A segment of a stream that is not its maker's own. */
+static bool is_segment(const struct object *o)
 {
-	if (n == old || o->owned || o->p->proto != 6 || !o->p->transport)
-		return;
-	luaL_error(L,
-		   "the payload of a TCP segment can only be replaced by "
-		   "one of the same length (%d bytes, got %I)",
-		   (int)old, (lua_Integer)n);
+	return !o->owned && o->p->proto == 6 && o->p->transport;
 }
 
 /* n of the payload's bytes become those of s. */
@@ -59,6 +54,12 @@ static void splice(lua_State *L, int obj, struct object *o, uint32_t old,
 	uint32_t at = payload_at(o->p);
 	int r;
 
+	/* Less of the stream at once may fit: it is sent again in smaller
+	 * pieces when this one gets lost. */
+	if (at + n > PACKET_MAX && o->p->offload.gso_type && is_segment(o)) {
+		script_of(L)->flows->drop = true;
+		return;
+	}
 	if (at + n > PACKET_MAX)
 		object_raise(L, MEMBER_PAYLOAD, -EMSGSIZE);
 	if (n == old)
@@ -83,7 +84,8 @@ void payload_set(lua_State *L, int obj, struct object *o, int v)
 			   luaL_typename(L, v));
 	if (!payload_bytes(L, o->p, &old))
 		luaL_error(L, "payload: this packet has none to set");
-	check_length(L, o, old, n);
+	if (n != old && is_segment(o))
+		flows_resize(L, o->p, "payload");
 	splice(L, obj, o, old, s, n);
 }
 

@@ -9,6 +9,7 @@
 #include <lualib.h>
 #include <string.h>
 
+#include "script/flow_use.h"
 #include "script/internal.h"
 
 /* Key in a stand-in's metatable: the real table. */
@@ -388,6 +389,7 @@ void sandbox_open(lua_State *L)
 	tasks_open(L);
 	module_open(L);
 	object_open(L, &s->env);
+	flow_object_open(L);
 	if (s->test)
 		test_open(L);
 

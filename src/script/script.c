@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "script/flow_use.h"
 #include "script/internal.h"
 
 /* Nothing may raise outside lua_pcall; if something does, say what. */
@@ -137,6 +138,7 @@ void script_free(struct script *s)
 		return;
 	if (s->L)
 		lua_close(s->L);
+	flows_free(s->flows);
 	rule_free(s->pending);
 	ruleset_free(s->rules);
 	free(s->packets);

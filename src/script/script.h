@@ -91,6 +91,22 @@ void script_set_host(struct script *s, const struct script_host *host);
 /* How a ruleset_run reaches the functions. Valid as long as s. */
 const struct ruleset_calls *script_calls(struct script *s);
 
+/*
+ * Flows, for whoever walks packets through the rules. begin: p arrived; what
+ * a rule decided about its flow for good (ACCEPT, DROP), NONE: to the rules.
+ * Free of cost until a rule asks for a flow. end: p is about to go on, as
+ * itself: the numbers of its TCP stream follow what was made of it. False:
+ * it must be dropped. failed: a function of a rule did, see script_error().
+ * Both belong into the time that the watchdog counts as the rules'.
+ */
+enum verdict_kind script_flow_begin(struct script *s, struct packet *p);
+bool script_flow_end(struct script *s, struct packet *p, bool *failed);
+
+/* The same for p, a copy of what a rule made, if it goes where the packet in
+ * the rules goes. */
+void script_flow_made(struct script *s, const struct packet *made,
+		      struct packet *p);
+
 /* After VERDICT_ERROR: one line "rule NAME: file:line: what". */
 const char *script_error(const struct script *s);
 

@@ -67,8 +67,6 @@ static int send_packet(lua_State *L)
 	struct send_options o = {.delay = object_delay(L, 1)};
 	int ret = 0;
 
-	if (!s->host.send)
-		return unavailable(L, "send()");
 	if (!lua_isnoneornil(L, 2)) {
 		luaL_checktype(L, 2, LUA_TTABLE);
 		lua_settop(L, 2);
@@ -76,6 +74,8 @@ static int send_packet(lua_State *L)
 		for (; lua_next(L, 2); lua_pop(L, 1))
 			read_option(L, &o);
 	}
+	if (!s->host.send)
+		return unavailable(L, "send()");
 	if (o.delay) {
 		object_push_copy(L, p);
 		timer_send(L, lua_gettop(L), o.delay, o.repeats);

@@ -20,7 +20,8 @@ CAPTURE = 'capture { dir = { "out", "in" } }\n'
 IN = CAPTURE + """
 rule { name = "in", match = { dir = "in" }, action = function(pkt) end }
 """
-every_way = pytest.mark.parametrize("way", ["route", "wire", "auto"])
+# auto is one of the two here; test_capture.py has the hosts where it matters.
+every_way = pytest.mark.parametrize("way", ["route", "wire"])
 
 
 def from_far(host, payload, dst=NEAR0, port=6000, ttl=None, src=None):
