@@ -20,6 +20,7 @@ int command_run(const struct command *self, int argc, char **argv);
 int command_lab(const struct command *self, int argc, char **argv);
 int command_audit(const struct command *self, int argc, char **argv);
 int command_replay(const struct command *self, int argc, char **argv);
+int command_test(const struct command *self, int argc, char **argv);
 int command_check(const struct command *self, int argc, char **argv);
 int command_down(const struct command *self, int argc, char **argv);
 int command_doctor(const struct command *self, int argc, char **argv);

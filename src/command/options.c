@@ -355,7 +355,7 @@ int options_parse(struct options *o, const struct command *self,
 
 /* The rule library: where it was installed, or, run from a build, beside the
  * sources. */
-static const char *rules_dir(void)
+const char *options_rules_dir(void)
 {
 	const char *dir = getenv("SLUICE_RULES");
 
@@ -365,7 +365,8 @@ static const char *rules_dir(void)
 int options_load(const struct options *o, struct script **s)
 {
 	struct error err;
-	int r = script_new(s, &o->limits, o->arg, o->nargs, rules_dir(), &err);
+	int r = script_new(s, &o->limits, o->arg, o->nargs,
+			   options_rules_dir(), &err);
 
 	for (int i = 0; !r && i < o->nwords; i++)
 		r = script_load(*s, o->words[i], &err);

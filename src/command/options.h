@@ -44,6 +44,9 @@ extern const char options_help_run[], options_help_capture[],
 int options_parse(struct options *o, const struct command *self,
 		  unsigned takes, int argc, char **argv, bool *done);
 
+/* The rule library's folder. */
+const char *options_rules_dir(void);
+
 /* Loads and seals the rule files of o->words, in order. 0 or an exit status;
  * what was wrong has been printed. s is freed by the caller. */
 int options_load(const struct options *o, struct script **s);
