@@ -303,7 +303,7 @@ static int cancel(lua_State *L)
 		is = lua_rawequal(L, -1, -2);
 	}
 	if (!is)
-		return luaL_typeerror(L, 1, "timer; write t:cancel()");
+		return luaL_typeerror(L, 1, "timer");
 	lua_pushboolean(L, e->timer.at != 0);
 	if (e->timer.at) {
 		heap_remove(&s->timers, &e->timer);
