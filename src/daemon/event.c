@@ -175,6 +175,8 @@ void event_sanitize(struct event *e)
 		e->way = WAY_ROUTE;
 	if (e->verdict > VERDICT_ERROR)
 		e->verdict = VERDICT_ERROR;
+	e->options_changed = !!e->options_changed;
+	e->payload_changed = !!e->payload_changed;
 	if (e->src.size != 4 && e->src.size != 16)
 		e->src.size = 0;
 	if (e->dst.size != 4 && e->dst.size != 16)

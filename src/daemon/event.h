@@ -30,8 +30,8 @@ struct event_change {
 struct event {
 	int64_t time; /* ns since the epoch */
 	uint8_t dir, way, verdict, proto;
-	bool options_changed; /* of IP or TCP */
-	bool payload_changed;
+	/* 0 or 1; no bool, since another process may have written them. */
+	uint8_t options_changed, payload_changed; /* options: of IP or TCP */
 	struct address src, dst; /* as the packet arrived */
 	uint16_t sport, dport;
 	uint32_t len;	     /* bytes of the IP packet */

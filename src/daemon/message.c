@@ -106,8 +106,6 @@ int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	take_fds(&h, fds);
-	if (!n)
-		return 0;
 	bad = n < (ssize_t)sizeof(m->kind) || (h.msg_flags & MSG_TRUNC) ||
 	      (size_t)n != message_size(m->kind);
 	for (int i = 0; i < MESSAGE_FDS; i++) {
@@ -116,5 +114,8 @@ int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
 		close(fds[i]);
 		fds[i] = -1;
 	}
+	/* Nobody sends an empty message: whoever does counts as gone. */
+	if (!n)
+		return 0;
 	return bad ? -EPROTO : 1;
 }
