@@ -189,13 +189,19 @@ static bool is_other(const struct replay *r, const struct packet *p)
 	       *first >> 4 != 4;
 }
 
-static void failed(struct replay *r, struct packet *p, struct verdict *v)
+static void error_said(struct replay *r)
 {
 	if (r->errors++ < ERRORS_SAID)
 		log_warn("%s", script_error(r->script));
 	if (r->errors == ERRORS_SAID)
 		log_warn("further errors are only counted");
+}
+
+static void failed(struct replay *r, struct packet *p, struct verdict *v)
+{
+	error_said(r);
 	original_restore(&r->original, p);
+	p->undo = &r->original.undo;
 	v->kind = r->rules->on_error;
 }
 
@@ -231,7 +237,9 @@ static void handle(struct replay *r, struct packet *p)
 	r->current = p;
 	original_keep(&r->original, p);
 	event_begin(&r->seen, p);
-	if (r->o->explain)
+	if (script_flow_begin(r->script, p, &v))
+		; /* decided for the whole flow */
+	else if (r->o->explain)
 		explain_run(r->script, p, &r->context, r->counters, &v,
 			    r->notes.f[NOTES_TRIED]);
 	else
@@ -239,6 +247,8 @@ static void handle(struct replay *r, struct packet *p)
 			    r->counters, &v);
 	if (v.kind == VERDICT_ERROR)
 		failed(r, p, &v);
+	if (script_flow_end(r->script, p, &v))
+		error_said(r);
 	r->verdict[v.kind]++;
 	before = original_view(&r->original);
 	event_end(&r->seen, &before, p, &v);

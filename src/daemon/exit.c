@@ -339,6 +339,8 @@ void exit_emit(struct path *w, const struct packet *q)
 		return;
 	}
 	fill_source(w, &p);
+	if (w->way)
+		script_flow_made(w->script, q, &p);
 	dst = packet_dst(&p);
 	if (p.flags & PACKET_ODD || !w->way || w->way->kind == WAY_ROUTE) {
 		exit_tun(w, &p);

@@ -174,7 +174,14 @@ static void failed(struct path *w, struct packet *p, struct verdict *v)
 	w->shared->stats.errors++;
 	log_warn("%s", script_error(w->script));
 	original_restore(&w->original, p);
+	p->undo = &w->original.undo;
 	v->kind = w->rules->on_error;
+}
+
+static void failed_stream(struct path *w)
+{
+	w->shared->stats.errors++;
+	log_warn("%s", script_error(w->script));
 }
 
 static void decided(struct path *w, struct packet *p, const struct verdict *v)
@@ -238,13 +245,16 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	stats->bytes += p.len;
 
 	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
-	ruleset_run(w->rules, &p, &w->context, &w->calls, w->shared->rules,
-		    &v);
-	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
-
+	if (!script_flow_begin(w->script, &p, &v))
+		ruleset_run(w->rules, &p, &w->context, &w->calls,
+			    w->shared->rules, &v);
 	stats->verdict[v.kind]++;
 	if (v.kind == VERDICT_ERROR)
 		failed(w, &p, &v);
+	if (script_flow_end(w->script, &p, &v))
+		failed_stream(w);
+	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+
 	if (w->audit && w->show)
 		show(w, &p, &v);
 	p.undo = NULL;

@@ -92,18 +92,19 @@ void script_set_host(struct script *s, const struct script_host *host);
 const struct ruleset_calls *script_calls(struct script *s);
 
 /*
- * Flows, for whoever walks packets through the rules. begin: p arrived; what
- * a rule decided about its flow for good (ACCEPT, DROP), NONE: to the rules.
- * Free of cost until a rule asks for a flow. end: p is about to go on, as
- * itself: the numbers of its TCP stream follow what was made of it. False:
- * it must be dropped. failed: a function of a rule did, see script_error().
- * Both belong into the time that the watchdog counts as the rules'.
+ * Flows, for whoever walks packets through the rules. begin: p arrived; true
+ * where a rule has decided about its flow for good: v says how, and no rule
+ * runs. Costs nothing until a rule asks for a flow. end: v is p's verdict; if
+ * p goes on, the numbers of its TCP stream follow what was made of it, or it
+ * becomes DROP. -EINVAL: a function of a rule failed, see script_error(); v
+ * is what on_error says. Both belong into the time that the watchdog counts
+ * as the rules'.
  */
-enum verdict_kind script_flow_begin(struct script *s, struct packet *p);
-bool script_flow_end(struct script *s, struct packet *p, bool *failed);
+bool script_flow_begin(struct script *s, struct packet *p, struct verdict *v);
+int script_flow_end(struct script *s, struct packet *p, struct verdict *v);
 
-/* The same for p, a copy of what a rule made, if it goes where the packet in
- * the rules goes. */
+/* The numbers of p, a copy of what a rule made while a packet was in the
+ * rules, if it goes where that one goes. */
 void script_flow_made(struct script *s, const struct packet *made,
 		      struct packet *p);
 

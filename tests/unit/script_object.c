@@ -386,11 +386,9 @@ static const struct read_case errors[] = {
 	{redirect, "pkt.icmp.inner:set_u8(1, 2)",
 	 "set_u8: a quoted packet is for reading"},
 	{data, "pkt.payload = 'x'",
-	 "the payload of a TCP segment can only be replaced by one of the "
-	 "same length (18 bytes, got 1)"},
+	 "payload: a TCP payload keeps its length here"},
 	{data, "pkt:replace('GET', 'POST')",
-	 "the payload of a TCP segment can only be replaced by one of the "
-	 "same length (18 bytes, got 19)"},
+	 "payload: a TCP payload keeps its length here"},
 	{dns, "pkt.payload = ('x'):rep(65535)",
 	 "payload: the packet would be too long"},
 	{dns, "pkt.payload = nil", "payload must be a string, not nil"},

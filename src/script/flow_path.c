@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the data path asks of flows: before the rules, whether a flow is
+ * decided; after them, to bring the numbers of a TCP stream in line with
+ * what was made of its data. Enters Lua only through stream_run().
+ *
+ * Where a direction's length has changed, its segments are let through in
+ * order only: what is behind a gap is dropped, and sent again by TCP, since
+ * nobody knows yet how long the gap will be.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "script/flow_use.h"
+
+#define TCP_FIN 0x01u
+#define TCP_SYN 0x02u
+#define TCP_ACK 0x10u
+
+#define OPTION_SACK 5u
+#define OPTION_NOP  1u
+
+/* Every path carries segments of this size (RFC 9293, 3.7.1). */
+#define SEGMENT_MIN 500u
+
+void flows_free(struct script_flows *fs)
+{
+	if (!fs)
+		return;
+	flow_table_free(fs->table);
+	tcp_pool_free(fs->pool);
+	free(fs);
+}
+
+struct packet flows_arrived(struct packet *p)
+{
+	struct packet was = *p;
+	struct packet_undo *undo = p->undo;
+
+	was.undo = NULL;
+	if (!undo || !undo->saved)
+		return was;
+	was.head = was.data = undo->bytes;
+	was.size = was.len = PACKET_MAX;
+	was.tail = 0;
+	packet_parse(&was);
+	/* Whatever moves bytes saves them all first. */
+	if (undo->saved < was.len) {
+		memcpy(undo->bytes + undo->saved, p->data + undo->saved,
+		       was.len - undo->saved);
+		undo->saved = was.len;
+	}
+	return was;
+}
+
+static uint32_t field(const struct packet *p, enum packet_field f)
+{
+	uint32_t v = 0;
+
+	packet_get(p, f, &v);
+	return v;
+}
+
+uint32_t flows_number(const struct packet *p)
+{
+	return field(p, FIELD_TCP_SEQ) +
+	       !!(field(p, FIELD_TCP_FLAGS) & TCP_SYN);
+}
+
+struct flow *flows_current(struct script_flows *fs, struct packet *p)
+{
+	int64_t now = script_now(fs->script);
+	struct packet was;
+
+	if (fs->p == p && fs->flow)
+		return fs->flow;
+	fs->p = p;
+	fs->flow = NULL;
+	fs->drop = false;
+	if (!flow_read_packet(&fs->fp, p))
+		return NULL;
+	was = flows_arrived(p);
+	fs->flow = flow_get(fs->table, &fs->fp, p->dir, now);
+	flow_count(fs->table, fs->flow, &fs->fp, was.len, now);
+	return fs->flow;
+}
+
+bool script_flow_begin(struct script *s, struct packet *p, struct verdict *v)
+{
+	struct script_flows *fs = s->flows;
+
+	if (!fs)
+		return false;
+	fs->flow = NULL;
+	flows_current(fs, p);
+	if (!fs->flow || fs->flow->verdict == VERDICT_NONE)
+		return false;
+	*v = (struct verdict){.kind = fs->flow->verdict,
+			      .reject_code = REJECT_DEFAULT};
+	return true;
+}
+
+/* ---- numbers --------------------------------------------------------- */
+
+/* The number of a segment without data, which may be anywhere. */
+static uint32_t empty_number(const struct tcp_side *s, uint32_t at)
+{
+	return s->active ? tcp_side_new(s, s->next) + (at - s->next) : at;
+}
+
+static void translate_sack(const struct tcp_side *theirs, struct packet *p)
+{
+	uint8_t n, out[40];
+	const uint8_t *sack = packet_tcp_option(p, OPTION_SACK, &n);
+
+	if (!sack || n > sizeof(out))
+		return;
+	memcpy(out, sack, n);
+	for (uint8_t *b = out + 2; b + 8 <= out + n; b += 8) {
+		uint32_t left = tcp_side_old(theirs, get_be32(b), true);
+		uint32_t right = tcp_side_old(theirs, get_be32(b + 4), false);
+
+		if (!tcp_before(left, right)) {
+			/* Part of what was replaced: it says nothing. */
+			memset(out, OPTION_NOP, n);
+			break;
+		}
+		put_be32(b, left);
+		put_be32(b + 4, right);
+	}
+	packet_write(p, (uint32_t)(sack - p->data), out, n);
+}
+
+/* seq grows by seq_more; what is acknowledged is the other side's. */
+static void translate(const struct tcp_side *theirs, struct packet *p,
+		      uint32_t seq_more)
+{
+	uint32_t ack = field(p, FIELD_TCP_ACK_SEQ);
+
+	if (seq_more)
+		packet_set(p, FIELD_TCP_SEQ,
+			   field(p, FIELD_TCP_SEQ) + seq_more);
+	if (!theirs->active || !(field(p, FIELD_TCP_FLAGS) & TCP_ACK))
+		return;
+	packet_set(p, FIELD_TCP_ACK_SEQ, tcp_side_old(theirs, ack, false));
+	translate_sack(theirs, p);
+}
+
+/* An ICMP error quotes the numbers that the receiver would have seen; its
+ * addressee knows the others. */
+static void translate_quote(const struct tcp_side *theirs, struct packet *p)
+{
+	uint32_t inner = p->transport + 8u;
+	const uint8_t *b = packet_at(p, inner, 20);
+	uint8_t seq[4];
+
+	if (!b || p->proto != IPPROTO_ICMP || b[9] != IPPROTO_TCP)
+		return;
+	inner += (b[0] & 0xfu) * 4 + 4;
+	b = packet_at(p, inner, 4);
+	if (!b)
+		return;
+	put_be32(seq, tcp_side_old(theirs, get_be32(b), false));
+	packet_write(p, inner, seq, 4);
+}
+
+void script_flow_made(struct script *s, const struct packet *made,
+		      struct packet *p)
+{
+	struct script_flows *fs = s->flows;
+	struct flow_packet fp;
+	const struct tcp_adjust *a;
+	uint32_t at;
+
+	if (!fs || made == fs->p || !fs->flow || !fs->flow->adjust ||
+	    !flow_read(&fp, p->data, p->len) || !fp.tcp || !p->payload ||
+	    memcmp(&fp.key, &fs->flow->key, sizeof(fp.key)) ||
+	    fp.side != fs->fp.side)
+		return;
+	a = fs->flow->adjust;
+	at = flows_number(p);
+	translate(&a->side[!fp.side], p,
+		  (p->len > p->payload
+			   ? tcp_side_new(&a->side[fp.side], at)
+			   : empty_number(&a->side[fp.side], at)) -
+			  at);
+}
+
+/* ---- data ------------------------------------------------------------ */
+
+/* One segment, as it arrived. */
+struct segment {
+	struct script *s;
+	struct flow *f;
+	struct packet *p;
+	unsigned end; /* which sent it */
+	struct tcp_side *mine;
+	const uint8_t *b;
+	uint32_t n;  /* bytes of data */
+	uint32_t at; /* the number of the first */
+	bool fin;
+	bool failed;
+};
+
+static bool set_payload(struct packet *p, const uint8_t *b, uint32_t n)
+{
+	uint32_t old = p->len - p->payload;
+
+	if (n == old && (!n || !memcmp(p->data + p->payload, b, n)))
+		return true;
+	return !packet_splice(p, p->payload, old, b, n);
+}
+
+/* Remembers what became of it: from the first byte that differs to the last.
+ * At least one old byte is part of it, so that numbers are unambiguous. */
+static int remember(struct segment *g, const uint8_t *now, uint32_t n)
+{
+	uint32_t most = g->n < n ? g->n : n, head = 0, tail = 0;
+
+	while (head < most && g->b[head] == now[head])
+		head++;
+	if (head == g->n && head == n)
+		return 0;
+	if (head == g->n)
+		head--;
+	while (tail < most - head && tail < g->n - head - 1 &&
+	       g->b[g->n - tail - 1] == now[n - tail - 1])
+		tail++;
+	return tcp_side_edit(g->s->flows->pool, g->mine, g->at + head,
+			     g->n - head - tail, now + head, n - head - tail);
+}
+
+/* What rules have made of it goes through the stream's function. */
+static bool put_through(struct segment *g)
+{
+	struct script_flows *fs = g->s->flows;
+	const uint8_t *b = g->p->data + g->p->payload;
+	size_t n = g->p->len - g->p->payload;
+	int ret;
+
+	/* The function is called once for each byte: it must be possible to
+	 * remember whatever it answers. */
+	if (g->mine->count == TCP_EDITS ||
+	    tcp_pool_chunks_left(fs->pool) < PACKET_MAX / TCP_CHUNK + 1)
+		return false;
+	ret = stream_run(g->s, g->f, g->end, &b, &n);
+	if (ret < 0) {
+		g->failed = true;
+		return fs->flow && g->s->rules->on_error == VERDICT_ACCEPT;
+	}
+	/* The function may have asked for so many flows that this one went. */
+	return fs->flow && (!ret || set_payload(g->p, b, (uint32_t)n));
+}
+
+/* Data that was not seen before: as the rules have changed it. */
+static bool fresh(struct segment *g)
+{
+	uint32_t n;
+
+	if (g->f->streams & 1u << g->end && !put_through(g))
+		return false;
+	n = g->p->len - g->p->payload;
+	if (remember(g, g->p->data + g->p->payload, n))
+		return false;
+	g->mine->next = g->at + g->n + g->fin;
+	return true;
+}
+
+/* Data that was seen before: as it was changed then. What is new behind it
+ * is left for the next time. */
+static bool again(struct segment *g)
+{
+	struct script_flows *fs = g->s->flows;
+	uint32_t left = g->mine->next - g->at, n = g->n;
+	int size;
+
+	/* What passed before the first change keeps its length. */
+	if (!tcp_before(g->mine->base, g->at + g->n) &&
+	    g->p->len - g->p->payload == g->n)
+		return true;
+	if (n + g->fin > left) {
+		n = n < left ? n : left;
+		packet_set(g->p, FIELD_TCP_FLAGS,
+			   field(g->p, FIELD_TCP_FLAGS) & ~TCP_FIN);
+		g->fin = false;
+	}
+	size = tcp_side_again(fs->pool, g->mine, g->at, g->b, n, fs->scratch,
+			      PACKET_MAX - g->p->payload);
+	return size >= 0 && set_payload(g->p, fs->scratch, (uint32_t)size);
+}
+
+/* A packet that has grown must still fit the way: offload can cut it. */
+static void keep_small(const struct segment *g)
+{
+	uint16_t most = g->f->largest[g->end];
+
+	if (most < SEGMENT_MIN)
+		most = SEGMENT_MIN;
+	if (g->p->len - g->p->payload > g->n)
+		packet_make_super(g->p, most);
+}
+
+/* False: drop it. more: what its number grows by. */
+static bool change_data(struct segment *g, uint32_t *more)
+{
+	if (!g->mine->active)
+		return true;
+	if (g->mine->any)
+		g->mine->base = g->mine->next = g->at;
+	g->mine->any = false;
+	if (!g->n && !g->fin) {
+		*more = empty_number(g->mine, g->at) - g->at;
+		/* There is no number for what was added to nothing. */
+		return set_payload(g->p, NULL, 0);
+	}
+	if (tcp_before(g->mine->next, g->at))
+		return false;
+	*more = tcp_side_new(g->mine, g->at) - g->at;
+	if (g->at == g->mine->next ? !fresh(g) : !again(g))
+		return false;
+	/* All of it is gone: one number less makes the receiver answer, so
+	 * that the sender learns that it need not send it again. */
+	if (g->n && g->p->len == g->p->payload && !g->fin)
+		*more -= 1;
+	keep_small(g);
+	return true;
+}
+
+/* Behind the last byte that passed; and how large segments may be. */
+static void note_passed(struct segment *g, const struct packet *was)
+{
+	uint32_t end = g->at + g->n + g->fin, n = g->n;
+	struct flow *f = g->f;
+
+	if (was->offload.gso_type && n > was->offload.gso_size)
+		n = was->offload.gso_size;
+	if (n > f->largest[g->end])
+		f->largest[g->end] = (uint16_t)n;
+	if (!f->known[g->end] || tcp_before(f->passed[g->end], end))
+		f->passed[g->end] = end;
+	f->known[g->end] = true;
+}
+
+static bool end_tcp(struct script *s, struct packet *p, bool *failed)
+{
+	struct script_flows *fs = s->flows;
+	struct packet was = flows_arrived(p);
+	uint8_t flags = fs->fp.tcp_flags;
+	struct segment g = {
+		.s = s,
+		.f = fs->flow,
+		.p = p,
+		.end = fs->fp.side,
+		.b = was.data + was.payload,
+		.n = was.len - was.payload,
+		.at = flows_number(&was),
+		.fin = flags & TCP_FIN,
+	};
+	struct tcp_adjust *a = g.f->adjust;
+	uint32_t more = 0, ack = field(&was, FIELD_TCP_ACK_SEQ);
+	bool goes;
+
+	if (!was.payload || !p->payload || !packet_has_layer(p, LAYER_TCP))
+		return true;
+	note_passed(&g, &was);
+	/* An attempt at another connection has numbers of its own. */
+	if (!a || (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return true;
+	g.mine = &a->side[g.end];
+	goes = change_data(&g, &more);
+	*failed = g.failed;
+	if (!goes)
+		return false;
+	translate(&a->side[!g.end], p, more);
+	if (flags & TCP_ACK)
+		tcp_side_acked(fs->pool, &a->side[!g.end], ack);
+	return true;
+}
+
+/* True where p itself goes on. */
+static bool goes_on(const struct packet *p, const struct verdict *v)
+{
+	if (v->kind == VERDICT_REPLACE)
+		for (uint32_t i = 0; i < v->count; i++)
+			if (v->packets[i] == p)
+				return true;
+	return v->kind == VERDICT_ACCEPT || v->kind == VERDICT_VIA;
+}
+
+int script_flow_end(struct script *s, struct packet *p, struct verdict *v)
+{
+	struct script_flows *fs = s->flows;
+	bool failed = false;
+
+	if (!fs || fs->p != p || !goes_on(p, v))
+		return 0;
+	if (fs->drop)
+		v->kind = VERDICT_DROP;
+	else if (fs->flow && fs->fp.tcp && !end_tcp(s, p, &failed))
+		v->kind = VERDICT_DROP;
+	else if (fs->flow && fs->fp.icmp_error && fs->flow->adjust)
+		translate_quote(&fs->flow->adjust->side[!fs->fp.side], p);
+	return failed ? -EINVAL : 0;
+}
