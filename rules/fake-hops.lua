@@ -18,7 +18,8 @@ rule {
   name   = "fake-hop",
   match  = { dst = args.dst, ttl = "1-" .. #hops },
   action = function(pkt)
-    return pkt:time_exceeded { from = hops[pkt.ip.ttl] }
+    -- What must not be answered (an ICMP error) dies there silently.
+    return pkt:time_exceeded { from = hops[pkt.ip.ttl] } or DROP
   end,
 }
 

@@ -9,7 +9,8 @@
 
 #include "script/test_internal.h"
 
-#define SHOWN_MAX 60 /* bytes of a string on one line */
+#define SHOWN_MAX 60  /* bytes of a string beside another */
+#define STRING_MAX 200 /* and on a line of its own */
 #define ITEMS_MAX 12 /* items of a table on one line */
 #define DEPTH_MAX 16
 
@@ -25,7 +26,7 @@ static bool is_plain(const char *s, size_t n)
 
 static void string_text(const char *s, size_t n, struct text *out)
 {
-	size_t most = n < SHOWN_MAX ? n : SHOWN_MAX;
+	size_t most = n < STRING_MAX ? n : STRING_MAX;
 
 	text_add(out, "\"");
 	for (size_t i = 0; i < most; i++) {
