@@ -256,6 +256,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.seen = capture_seen(cfg);
 	c->how.in = cfg->in;
 	c->how.forward = cfg->forward;
+	c->how.probes = cfg->probes;
 }
 
 /* Locally administered, unicast, and nobody's: 46 random bits. */
@@ -386,6 +387,12 @@ int64_t capture_timeout(const struct capture *c)
 		return -1;
 	left = c->look_at - clock_monotonic();
 	return left > 0 ? left : 0;
+}
+
+int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,
+		   struct error *err)
+{
+	return nft_expect(c->nft, proto, port, add, err);
 }
 
 enum capture_mode capture_mode(const struct capture *c)

@@ -36,6 +36,8 @@ struct capture_config {
 	bool offload;
 	bool in;      /* arrivals too */
 	bool forward; /* what is only passing through, too */
+	bool probes;  /* what capture_expect names, echo replies and ICMP
+			 errors, too */
 	bool elsewhere; /* rules send packets to other destinations: they are
 			   forwarded by dev even where the rest goes at the
 			   wire */
@@ -118,6 +120,12 @@ int64_t capture_timeout(const struct capture *c);
 /* What cfg.elsewhere says, once it turns out while packets are captured: lets
  * what dev forwards through FORWARD chains that would drop it. */
 int capture_elsewhere(struct capture *c, struct error *err);
+
+/* While it is up, and was opened for probes: what arrives for this port of a
+ * protocol with ports comes by the uplink's back descriptor (add), or no
+ * longer. Tells apart no addresses: most of it may be the host's own. */
+int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,
+		   struct error *err);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

@@ -185,6 +185,8 @@ static int apply_once(struct nft *n, int fresh, struct error *err)
 	nft_put_begin(&b);
 	for (i = 0; i < FAMILIES && !n->up; i++)
 		nft_put_table(&b, NFT_MSG_NEWTABLE, families[i]);
+	if (plan.expected && !n->up)
+		nft_put_set(&b);
 	put_changes(&b, n, &plan, fresh);
 	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, err);
@@ -370,6 +372,27 @@ int nft_uplink_drop(struct nft *n, int ifindex, struct error *err)
 		return 0;
 	remove_at(n, i);
 	return apply(n, 0, err);
+}
+
+int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
+	       struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct error why = { "" };
+	int r;
+
+	if (!n->up || !n->how.probes)
+		return error_set(err, -EINVAL, "nftables: probes were not "
+				 "asked for");
+	if (n->how.in)
+		return 0;
+	nft_put_begin(&b);
+	nft_put_element(&b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+			proto, port);
+	nft_put_end(&b);
+	r = netlink_batch_send(&n->nl, &b, &why);
+	netlink_batch_free(&b);
+	return r ? explain(r, &why, err) : 0;
 }
 
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)

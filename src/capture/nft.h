@@ -29,6 +29,8 @@ struct nft_how {
 			       sends, so it is tracked after tun0, not before */
 	bool in;	    /* take arrivals for this host */
 	bool forward;	    /* take what is passing through */
+	bool probes;	    /* take what nft_expect names, and echo replies
+			       and ICMP errors for this host */
 	uint8_t marker[6];  /* source MAC of what was handed back */
 };
 
@@ -60,6 +62,11 @@ int nft_down(struct nft *n, struct error *err);
 int nft_change(struct nft *n, const struct nft_how *how, struct error *err);
 int nft_uplink_put(struct nft *n, const struct uplink *u, struct error *err);
 int nft_uplink_drop(struct nft *n, int ifindex, struct error *err);
+
+/* While up: what arrives for that port of a protocol with ports is taken too
+ * (add), or no longer. 0 where how.in takes it already. */
+int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
+	       struct error *err);
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 

@@ -11,6 +11,7 @@
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
 #include <libnftnl/rule.h>
+#include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -69,6 +70,71 @@ void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family)
 out:
 	if (t)
 		nftnl_table_free(t);
+}
+
+/* nft's numbers for inet_proto and inet_service, and how it joins two. */
+#define KEY_TYPE (12 << 6 | 13)
+/* Each part of a key fills whole registers of four bytes. */
+#define KEY_LEN 8
+
+static struct nftnl_set *expected(void)
+{
+	struct nftnl_set *s = nftnl_set_alloc();
+
+	if (!s)
+		return NULL;
+	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_NETDEV);
+	if (!nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) &&
+	    !nftnl_set_set_str(s, NFTNL_SET_NAME, NFT_EXPECTED))
+		return s;
+	nftnl_set_free(s);
+	return NULL;
+}
+
+void nft_put_set(struct netlink_batch *b)
+{
+	struct nlmsghdr *nlh = message(b, NFT_MSG_NEWSET, NFPROTO_NETDEV,
+				       NLM_F_CREATE | NLM_F_EXCL);
+	struct nftnl_set *s = expected();
+
+	if (!s || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, 0);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, 1);
+	nftnl_set_nlmsg_build_payload(nlh, s);
+	netlink_batch_add(b, "set netdev " NFT_TABLE " " NFT_EXPECTED);
+out:
+	if (s)
+		nftnl_set_free(s);
+}
+
+void nft_put_element(struct netlink_batch *b, uint16_t type, uint8_t proto,
+		     uint16_t port)
+{
+	struct nlmsghdr *nlh = message(b, type, NFPROTO_NETDEV, NLM_F_CREATE);
+	uint8_t key[KEY_LEN] = { proto, 0, 0, 0, (uint8_t)(port >> 8),
+				 (uint8_t)port };
+	struct nftnl_set_elem *e = nftnl_set_elem_alloc();
+	struct nftnl_set *s = expected();
+
+	if (!s || !e || !nlh ||
+	    nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, sizeof(key)) < 0) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_set_elem_add(s, e);
+	e = NULL;
+	nftnl_set_elems_nlmsg_build_payload(nlh, s);
+	netlink_batch_add(b, "element of netdev " NFT_TABLE " " NFT_EXPECTED);
+out:
+	if (e)
+		nftnl_set_elem_free(e);
+	if (s)
+		nftnl_set_free(s);
 }
 
 void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c)

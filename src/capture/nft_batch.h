@@ -23,6 +23,11 @@ void nft_put_end(struct netlink_batch *b);
 /* Our table of that family: NFT_MSG_NEWTABLE (it must be new, and belongs to
  * the sending socket) or NFT_MSG_DELTABLE (and all in it). */
 void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family);
+/* The set of expected arrivals, new and empty; and a member of it, of
+ * NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM. */
+void nft_put_set(struct netlink_batch *b);
+void nft_put_element(struct netlink_batch *b, uint16_t type, uint8_t proto,
+		     uint16_t port);
 /* A new chain, without its rules; and its rules, behind those it has. */
 void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c);
 void nft_put_rules(struct netlink_batch *b, const struct nft_chain *c);

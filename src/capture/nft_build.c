@@ -9,6 +9,7 @@
 #include "capture/nft_build.h"
 
 #include <errno.h>
+#include <linux/icmp.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/rtnetlink.h>
@@ -231,6 +232,33 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 }
 
 /*
+ * What may answer a probe: the kernel must not see it, or it would answer in
+ * turn. Errors are few, and what they quote cannot be looked at here.
+ */
+static void expected(struct nft_chain *c, const struct uplink *u)
+{
+	static const uint8_t types[] = { ICMP_ECHOREPLY, ICMP_DEST_UNREACH,
+					 ICMP_TIME_EXCEEDED,
+					 ICMP_PARAMETERPROB };
+	bool ethernet = u->link_len != 0;
+	struct nft_rule *r = rule_add(c);
+	unsigned i;
+
+	if (ethernet)
+		nft_ether_type_ip(r);
+	else
+		nft_protocol_ip(r);
+	nft_destined_to(r, NFT_EXPECTED);
+	hand_over(c, r, u);
+	for (i = 0; i < sizeof(types); i++) {
+		r = rule_add(c);
+		nft_icmp_type(r, types[i], ethernet);
+		nft_daddr_type(r, RTN_LOCAL);
+		hand_over(c, r, u);
+	}
+}
+
+/*
  * What arrives. A frame with a VLAN tag belongs to the VLAN's own device,
  * which comes next, so the frame's own type is asked for: the packet's
  * protocol is that below the tag. A multicast packet that the host loops
@@ -244,7 +272,7 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 	struct nft_chain *c = wire_chain(p, u, false);
 	struct nft_rule *r = rule_add(c);
 	bool ethernet = u->link_len != 0;
-	unsigned i, types = 1;
+	unsigned i, types = how->in || how->forward;
 
 	if (ethernet)
 		nft_ether_saddr(r, how->marker);
@@ -255,6 +283,8 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 		nft_mark_or(r, how->seen);
 	nft_accept(r);
 
+	if (how->probes && !how->in)
+		expected(c, u);
 	if (how->in && !how->forward)
 		types = sizeof(to_host) / sizeof(to_host[0]);
 	for (i = 0; i < types; i++) {
@@ -281,12 +311,14 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
+	/* Where all that arrives is taken, nothing has to be told apart. */
+	p->expected = how->probes && !how->in;
 	track_once(p, how);
 	divert(p, how);
 	through(p, how);
 	for (i = 0; i < count; i++) {
 		leaving(p, how, list[i]);
-		if (list[i]->in && (how->in || how->forward))
+		if (list[i]->in && (how->in || how->forward || how->probes))
 			arriving(p, how, list[i]);
 	}
 	for (i = 0; i < p->chains; i++)

@@ -14,9 +14,10 @@
 #include "capture/nft_rule.h"
 
 #define NFT_TABLE     "sluice" /* both */
+#define NFT_EXPECTED  "expected" /* netdev; see nft_expect */
 #define NFT_CHAIN_MAX 32
 
-#define NFT_CHAIN_RULES_MAX 8
+#define NFT_CHAIN_RULES_MAX 12
 
 struct nft_chain {
 	uint8_t family; /* NFPROTO_IPV4 or NFPROTO_NETDEV */
@@ -36,6 +37,7 @@ struct nft_chain {
 struct nft_plan {
 	struct nft_chain *chain;
 	unsigned chains;
+	bool expected; /* there is a set NFT_EXPECTED */
 };
 #define NFT_PLAN_NONE ((struct nft_plan){ .chain = NULL })
 

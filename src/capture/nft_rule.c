@@ -18,10 +18,13 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <netinet/ip_icmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define REG NFT_REG_1
+/* The second quarter of it, where the next part of a key goes. */
+#define REG_NEXT NFT_REG32_01
 
 /* Of an IPv4 header. */
 #define TTL_AT	    8
@@ -82,8 +85,8 @@ static void store_mark(struct nft_rule *r)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, REG);
 }
 
-static void load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
-			 uint32_t len)
+static void load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
+			    uint32_t offset, uint32_t len)
 {
 	struct nftnl_expr *e = add(r, "payload");
 
@@ -92,7 +95,13 @@ static void load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
+}
+
+static void load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
+			 uint32_t len)
+{
+	load_payload_to(r, REG, base, offset, len);
 }
 
 static void compare(struct nft_rule *r, uint32_t op, const void *data,
@@ -271,13 +280,18 @@ void nft_daddr_type_not(struct nft_rule *r, unsigned type)
 	fib_compare(r, NFT_CMP_NEQ, type);
 }
 
-void nft_protocol_ip(struct nft_rule *r)
+static void protocol_is_ip(struct nft_rule *r)
 {
 	uint16_t type = htons(ETH_P_IP);
 
-	say(r, "meta protocol ip");
 	load_meta(r, NFT_META_PROTOCOL);
 	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+}
+
+void nft_protocol_ip(struct nft_rule *r)
+{
+	say(r, "meta protocol ip");
+	protocol_is_ip(r);
 }
 
 static void is_ethernet(struct nft_rule *r)
@@ -297,14 +311,65 @@ void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6])
 	compare(r, NFT_CMP_EQ, mac, ETH_ALEN);
 }
 
-void nft_ether_type_ip(struct nft_rule *r)
+static void frame_is_ip(struct nft_rule *r)
 {
 	uint16_t type = htons(ETH_P_IP);
 
-	say(r, "ether type ip");
 	is_ethernet(r);
 	load_payload(r, NFT_PAYLOAD_LL_HEADER, 2 * ETH_ALEN, sizeof(type));
 	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+}
+
+void nft_ether_type_ip(struct nft_rule *r)
+{
+	say(r, "ether type ip");
+	frame_is_ip(r);
+}
+
+static const char *icmp_name(uint8_t type)
+{
+	switch (type) {
+	case ICMP_ECHOREPLY:
+		return "echo-reply";
+	case ICMP_DEST_UNREACH:
+		return "destination-unreachable";
+	case ICMP_TIME_EXCEEDED:
+		return "time-exceeded";
+	case ICMP_PARAMETERPROB:
+		return "parameter-problem";
+	default:
+		return "?";
+	}
+}
+
+void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet)
+{
+	uint8_t proto = IPPROTO_ICMP;
+
+	say(r, "icmp type %s", icmp_name(type));
+	if (ethernet)
+		frame_is_ip(r);
+	else
+		protocol_is_ip(r);
+	load_meta(r, NFT_META_L4PROTO);
+	compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(type));
+	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+}
+
+void nft_destined_to(struct nft_rule *r, const char *set)
+{
+	struct nftnl_expr *e;
+
+	say(r, "meta l4proto . th dport @%s", set);
+	load_meta(r, NFT_META_L4PROTO);
+	load_payload_to(r, REG_NEXT, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
+	e = add(r, "lookup");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, REG);
+	if (nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, set) < 0)
+		r->failed = true;
 }
 
 void nft_mark_set(struct nft_rule *r, uint32_t mark)

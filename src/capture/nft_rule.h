@@ -40,6 +40,11 @@ void nft_protocol_ip(struct nft_rule *r); /* below a VLAN tag too */
  * a VLAN tag makes the second false. */
 void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6]);
 void nft_ether_type_ip(struct nft_rule *r);
+/* ICMP of this type; that it is IPv4 (with or without an Ethernet header) is
+ * looked at and goes without saying, as nft has it. */
+void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet);
+/* For a protocol and port in this set. */
+void nft_destined_to(struct nft_rule *r, const char *set);
 
 /* What is done with it. */
 void nft_mark_set(struct nft_rule *r, uint32_t mark);

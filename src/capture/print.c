@@ -32,6 +32,9 @@ static void print_table(const struct nft_plan *p, uint8_t family, FILE *f)
 
 	fprintf(f, "table %s " NFT_TABLE " {\n\tflags owner\n",
 		nft_family_name(family));
+	if (p->expected && family == NFPROTO_NETDEV)
+		fputs("\n\tset " NFT_EXPECTED " {\n"
+		      "\t\ttype inet_proto . inet_service\n\t}\n", f);
 	for (i = 0; i < p->chains; i++) {
 		if (p->chain[i].family != family)
 			continue;

@@ -25,7 +25,7 @@ static int print(struct capture *c, FILE *f)
 	struct uplink *list[PORTS_MAX];
 
 	for (unsigned i = 0; i < c->ports; i++) {
-		c->port[i].u.in = c->cfg.in || c->cfg.forward;
+		c->port[i].u.in = c->cfg.in || c->cfg.forward || c->cfg.probes;
 		list[i] = &c->port[i].u;
 	}
 	c->mode = guess(c);

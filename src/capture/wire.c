@@ -105,7 +105,7 @@ static int back_connect(struct capture *c, struct port *p, struct error *err)
 	uint32_t mark = p->u.link_len ? 0 : capture_seen(&c->cfg);
 	int r;
 
-	p->u.in = c->cfg.in || c->cfg.forward;
+	p->u.in = c->cfg.in || c->cfg.forward || c->cfg.probes;
 	r = tc_hand_back(&c->rt, p->back_ifindex, p->u.ifindex, mark, err);
 	if (r != -EOPNOTSUPP || !mark)
 		return r;

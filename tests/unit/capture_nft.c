@@ -57,7 +57,7 @@ static char *printed(const struct nft_how *how, struct uplink *u,
 
 static const struct {
 	const char *name;
-	bool route, notrack, in, forward, ethernet, uplink_in;
+	bool route, notrack, in, forward, probes, ethernet, uplink_in;
 	const char *has[6];
 	const char *lacks[6];
 } texts[] = {
@@ -105,6 +105,21 @@ static const struct {
 	  .ethernet = true, .uplink_in = true,
 	  .has = { "\n\t\tether type ip fwd to \"sli7\"\n" },
 	  .lacks = { "fib daddr" } },
+	{ "what may answer a probe is taken", .probes = true,
+	  .ethernet = true, .uplink_in = true,
+	  .has = { "\tset expected {\n\t\ttype inet_proto . inet_service\n",
+		   "accept\n\t\tether type ip meta l4proto . th dport "
+		   "@expected fwd to \"sli7\"\n",
+		   "\t\ticmp type echo-reply fib daddr type local fwd to "
+		   "\"sli7\"\n",
+		   "\t\ticmp type destination-unreachable fib",
+		   "\t\ticmp type time-exceeded fib",
+		   "\t\ticmp type parameter-problem fib" },
+	  .lacks = { "ip fib daddr type" } },
+	{ "probes need nothing where all arrivals are taken", .probes = true,
+	  .in = true, .ethernet = true, .uplink_in = true,
+	  .has = { "ether type ip fib daddr type local fwd to \"sli7\"" },
+	  .lacks = { "expected", "icmp" } },
 	{ "an uplink without arrivals has no ingress chain", .in = true,
 	  .ethernet = true, .has = { "chain out-up7" },
 	  .lacks = { "chain in-up7", "sli7" } },
@@ -123,6 +138,7 @@ static void rules_say_what_is_wanted(void **state)
 		how.notrack = texts[i].notrack;
 		how.in = texts[i].in;
 		how.forward = texts[i].forward;
+		how.probes = texts[i].probes;
 		text = printed(&how, &u, 1);
 		for (unsigned k = 0; k < 6 && texts[i].has[k]; k++)
 			if (!strstr(text, texts[i].has[k]))
@@ -286,7 +302,7 @@ static void nft_prints_what_we_print(void **state)
 
 	(void)state;
 	enter();
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < 32; i++) {
 		struct nft_how how = how_route;
 		char *ours, *theirs;
 		struct nft *n;
@@ -295,6 +311,7 @@ static void nft_prints_what_we_print(void **state)
 		how.notrack = i & 1 && i & 8;
 		how.in = i & 2;
 		how.forward = i & 4;
+		how.probes = i & 16;
 		n = up(&how, u, 2);
 		ours = printed(&how, u, 2);
 		theirs = output_of("nft list ruleset");
@@ -304,6 +321,55 @@ static void nft_prints_what_we_print(void **state)
 		nft_close(n);
 		assert_false(loaded("sluice"));
 	}
+}
+
+static void what_is_expected_comes_and_goes(void **state)
+{
+	struct uplink u = uplink(7, "up7", true, true);
+	struct nft_how how = how_route;
+	struct error err = { "" };
+	struct nft *n;
+
+	(void)state;
+	enter();
+	how.probes = true;
+	n = up(&how, &u, 1);
+	assert_int_equal(nft_expect(n, 6, 40000, true, &err), 0);
+	assert_int_equal(nft_expect(n, 17, 53, true, &err), 0);
+	assert_true(loaded("tcp . 40000"));
+	assert_true(loaded("udp . 53"));
+	/* They stay whatever else changes. */
+	how.route = false;
+	assert_int_equal(nft_change(n, &how, &err), 0);
+	assert_true(loaded("tcp . 40000"));
+	assert_int_equal(nft_expect(n, 6, 40000, false, &err), 0);
+	assert_false(loaded("tcp . 40000"));
+	assert_true(loaded("udp . 53"));
+	assert_int_equal(nft_expect(n, 6, 40000, false, &err), -ENOENT);
+	assert_int_equal(nft_down(n, &err), 0);
+	assert_int_equal(nft_expect(n, 6, 40000, true, &err), -EINVAL);
+	nft_close(n);
+	assert_false(loaded("sluice"));
+}
+
+static void nothing_is_expected_where_all_is_taken(void **state)
+{
+	struct uplink u = uplink(7, "up7", true, true);
+	struct nft_how how = how_route;
+	struct error err = { "" };
+	struct nft *n;
+
+	(void)state;
+	enter();
+	how.probes = how.in = true;
+	n = up(&how, &u, 1);
+	assert_int_equal(nft_expect(n, 6, 40000, true, &err), 0);
+	assert_false(loaded("expected"));
+	nft_close(n);
+	how.probes = false;
+	n = up(&how, &u, 1);
+	assert_int_equal(nft_expect(n, 6, 40000, true, &err), -EINVAL);
+	nft_close(n);
 }
 
 static void a_second_instance_is_refused(void **state)
@@ -569,6 +635,8 @@ int main(void)
 		cmocka_unit_test(rules_say_what_is_wanted),
 		cmocka_unit_test(the_mode_follows_from_what_was_seen),
 		cmocka_unit_test(nft_prints_what_we_print),
+		cmocka_unit_test(what_is_expected_comes_and_goes),
+		cmocka_unit_test(nothing_is_expected_where_all_is_taken),
 		cmocka_unit_test(a_second_instance_is_refused),
 		cmocka_unit_test(all_or_nothing_and_the_object_is_named),
 		cmocka_unit_test(a_flush_by_others_leaves_ours),
