@@ -6,48 +6,23 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pcap/dlt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "command/explain.h"
-#include "command/notes.h"
-#include "command/options.h"
-#include "daemon/event.h"
-#include "daemon/original.h"
-#include "daemon/path.h"
+#include "command/replay.h"
 
 /* Errors of rules that are said; all are counted. */
 #define ERRORS_SAID 20
-#define LINE_MAX_BYTES 4096
-
-struct replay {
-	const struct options *o;
-	struct script *script;
-	const struct ruleset *rules;
-	struct pcap_reader *in;
-	struct pcap_writer *out; /* NULL: nothing is written */
-	int failed;		 /* what writing came to: -errno */
-	bool colour;
-
-	struct match_context context;
-	struct rule_counter *counters;
-	struct path_named named[PATH_NAMED_MAX];
-	uint64_t packets, others, passing, errors;
-	uint64_t verdict[VERDICT_ERROR + 1];
-
-	/* The packet that is in the rules now. */
-	const struct packet *current;
-	struct original original;
-	struct event seen;
-	struct notes notes;
-
-	uint8_t copy[PACKET_BUFFER];   /* of what rules made */
-	uint8_t answer[PACKET_BUFFER]; /* of a REJECT */
-};
+/* How long time goes on behind the last frame, for what was delayed. */
+#define TIME_AFTER NSEC_PER_SEC
+#define TIME_MAX (INT64_MAX / 2)
+/* Timers that run between two frames: a file may jump by years. */
+#define TICKS_MAX 1000000
 
 /* ---- out ---------------------------------------------------------------- */
 
@@ -104,9 +79,14 @@ static int emit(struct replay *r, const struct packet *q, enum notes_kind kind)
 		return rc;
 	p.time = r->context.now;
 	fill_source(r, &p);
+	if (r->current)
+		script_flow_made(r->script, q, &p);
 	put_link(r, &p);
-	fprintf(r->notes.f[kind], "%s\n",
-		packet_print(&p, text, sizeof(text)));
+	packet_print(&p, text, sizeof(text));
+	if (r->current)
+		fprintf(r->notes.f[kind], "%s\n", text);
+	else
+		replay_show_sent(r, text);
 	put(r, &p);
 	return 0;
 }
@@ -142,26 +122,9 @@ static int64_t host_now(void *arg)
 	return ((struct replay *)arg)->context.now;
 }
 
-/* ---- what is shown ------------------------------------------------------ */
-
-static void show(struct replay *r)
+static int64_t host_clock(void *arg)
 {
-	char line[LINE_MAX_BYTES];
-	size_t n;
-
-	if (r->o->run.json) {
-		n = event_json(&r->seen, r->rules, NULL, line, sizeof(line));
-		/* The notes go before the brace that ends the object. */
-		fwrite(line, 1, n - 2, stdout);
-		notes_json(&r->notes, stdout);
-		fputs("}\n", stdout);
-		return;
-	}
-	n = event_line(&r->seen, r->rules, NULL, r->colour, line, sizeof(line));
-	fwrite(line, 1, n, stdout);
-	if (event_changes(&r->seen, line, sizeof(line)))
-		printf("    %s\n", line);
-	notes_text(&r->notes, stdout);
+	return ((struct replay *)arg)->clock;
 }
 
 /* ---- one frame ---------------------------------------------------------- */
@@ -255,16 +218,49 @@ static void handle(struct replay *r, struct packet *p)
 	p->undo = NULL;
 	decided(r, p, &v);
 	r->current = NULL;
-	show(r);
+	replay_show(r);
+}
+
+/* Lets time go on, and what is due happen, each at its own time. */
+static void advance(struct replay *r, int64_t until)
+{
+	int64_t wait;
+	int ticks = 0;
+
+	while ((wait = script_timeout(r->script)) >= 0 && r->clock < until &&
+	       wait <= until - r->clock && ticks++ < TICKS_MAX) {
+		r->clock += wait;
+		r->context.now = r->clock;
+		script_tick(r->script);
+	}
+	if (ticks > TICKS_MAX)
+		log_warn("more than %d timers between two frames: the others "
+			 "wait", TICKS_MAX);
+	if (r->clock < until)
+		r->clock = until;
+}
+
+/* A file's time may be nonsense; timers count from it. */
+static int64_t bounded(int64_t time)
+{
+	return time < 0 ? 0 : time < TIME_MAX ? time : TIME_MAX;
 }
 
 static void frame(struct replay *r, struct packet *p)
 {
+	if (!r->started) {
+		r->clock = r->context.now = bounded(p->time);
+		script_start(r->script, true);
+		r->started = true;
+	}
+	advance(r, bounded(p->time));
 	r->context.now = p->time;
 	p->dir = direction(r->o, p);
 	if (is_other(r, p)) {
 		r->others++;
 		put(r, p);
+	} else if (p->dir == DIR_IN && script_answer(r->script, p)) {
+		r->answers++;
 	} else if (!(r->rules->dirs & 1u << p->dir)) {
 		r->passing++;
 		put(r, p);
@@ -303,9 +299,11 @@ static int frames(struct replay *r, struct error *err)
 			return error_set(err, -ENOMEM, "replay: no memory");
 		frame(r, &p);
 		if (r->failed || ferror(stdout))
-			break;
+			return 0;
 	}
-	return rc < 0 ? rc : 0;
+	if (r->started)
+		advance(r, r->clock + TIME_AFTER);
+	return rc;
 }
 
 /* Nothing counts as done before it is out. */
@@ -325,34 +323,6 @@ static int finish(struct replay *r, struct error *err)
 	return 0;
 }
 
-static void say_done(const struct replay *r)
-{
-	char verdicts[256] = "";
-	size_t n = 0;
-
-	for (int i = 0; i <= VERDICT_ERROR; i++)
-		if (r->verdict[i])
-			n += (size_t)snprintf(verdicts + n,
-					      sizeof(verdicts) - n,
-					      "%s%" PRIu64 " %s",
-					      n ? ", " : " (", r->verdict[i],
-					      verdict_name(i));
-	log_info("done: %" PRIu64 " packets%s%s, %" PRIu64 " errors in rules",
-		 r->packets, verdicts, n ? ")" : "", r->errors);
-	if (r->others)
-		log_info("%" PRIu64 " frame%s without IPv4 passed untouched",
-			 r->others, r->others == 1 ? "" : "s");
-	if (r->passing)
-		log_info("%" PRIu64 " packet%s passed untouched: no capture "
-			 "{ dir = ... } asks for that direction", r->passing,
-			 r->passing == 1 ? "" : "s");
-	for (const struct rule *rule = r->rules->first; rule; rule = rule->next)
-		log_info("rule %s: %" PRIu64 " packets", rule->name,
-			 r->counters[rule->index].packets);
-	for (int i = 0; i < PATH_NAMED_MAX && *r->named[i].name; i++)
-		log_info("count %s: %" PRIu64, r->named[i].name, r->named[i].n);
-}
-
 static int run(struct replay *r, const char *in, struct error *err)
 {
 	const struct script_host host = {
@@ -362,6 +332,7 @@ static int run(struct replay *r, const char *in, struct error *err)
 		.count = host_count,
 		.audit = host_audit,
 		.now = host_now,
+		.clock = host_clock,
 	};
 	struct error late;
 	int rc;
@@ -385,7 +356,7 @@ static int run(struct replay *r, const char *in, struct error *err)
 		*err = late;
 		rc = -EIO;
 	}
-	say_done(r);
+	replay_summary(r);
 	return rc;
 }
 

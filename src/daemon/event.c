@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -233,11 +234,25 @@ static const char *verdict_colour(const struct event *e)
 	}
 }
 
+/* Time since the epoch; what was before it rounds down. */
+static int64_t seconds(int64_t time, int64_t *nsec)
+{
+	int64_t sec = time / NSEC_PER_SEC;
+
+	*nsec = time % NSEC_PER_SEC;
+	if (*nsec < 0) {
+		*nsec += NSEC_PER_SEC;
+		sec--;
+	}
+	return sec;
+}
+
 size_t event_line(const struct event *e, const struct ruleset *rs,
 		  const struct owner *owner, bool colour, char *buf,
 		  size_t size)
 {
-	time_t sec = (time_t)(e->time / NSEC_PER_SEC);
+	int64_t nsec;
+	time_t sec = (time_t)seconds(e->time, &nsec);
 	char clock[16] = "", who[32] = "";
 	struct tm tm;
 	size_t n = 0;
@@ -247,7 +262,7 @@ size_t event_line(const struct event *e, const struct ruleset *rs,
 	if (owner && owner->pid)
 		snprintf(who, sizeof(who), "%.15s/%d", owner->comm, owner->pid);
 	append(buf, size, &n, "%s.%06" PRId64 " %-4s %-4s ", clock,
-	       e->time % NSEC_PER_SEC / NSEC_PER_USEC, dir_names[e->dir],
+	       nsec / NSEC_PER_USEC, dir_names[e->dir],
 	       packet_proto_name(e->proto));
 	append(buf, size, &n, "%s > %s%s%s len %u  ", e->source, e->target,
 	       *e->detail ? " " : "", e->detail, e->len);
@@ -356,11 +371,14 @@ static void append_changed(char *buf, size_t size, size_t *n,
 size_t event_json(const struct event *e, const struct ruleset *rs,
 		  const struct owner *owner, char *buf, size_t size)
 {
+	int64_t absolute = e->time == INT64_MIN ? INT64_MAX : llabs(e->time);
 	char text[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
-	append(buf, size, &n, "{\"time\":%" PRId64 ".%09" PRId64,
-	       e->time / NSEC_PER_SEC, e->time % NSEC_PER_SEC);
+	/* The sign is that of the whole number. */
+	append(buf, size, &n, "{\"time\":%s%" PRId64 ".%09" PRId64,
+	       e->time < 0 ? "-" : "", absolute / NSEC_PER_SEC,
+	       absolute % NSEC_PER_SEC);
 	append_member(buf, size, &n, "dir", dir_words[e->dir]);
 	append_member(buf, size, &n, "way",
 		      e->way == WAY_WIRE ? "wire" : "route");

@@ -3,6 +3,7 @@
 """corpus.py SLUICE FOLDER: see corpus.sh. What is right is scapy's to say."""
 
 import concurrent.futures
+import json
 import logging
 import os
 import struct
@@ -141,8 +142,13 @@ class Corpus:
         out = os.path.join(self.scratch, "%s.%u" % (rule, number))
         r = subprocess.run(
             [self.sluice, "replay", os.path.join(self.here, rule), path,
-             "-w", out], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, timeout=60)
+             "-w", out, "--json", "--explain"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        try:
+            for line in r.stdout.splitlines():
+                json.loads(line)
+        except ValueError:
+            self.fault(path, "no JSON: %r" % line)
         return out, r.returncode, r.stderr.decode(errors="replace")
 
     def both(self, job):

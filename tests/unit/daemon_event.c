@@ -239,6 +239,23 @@ static void json_leaves_out_what_there_is_not(void **state)
 		  "\"detail\":\"not IPv4\",\"len\":4,\"verdict\":\"ACCEPT\"}\n");
 }
 
+static void a_time_before_the_epoch_is_a_number_too(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	BEGIN(udp)->time = -NSEC_PER_SEC / 4;
+	event_begin(&pass.e, &pass.p);
+	end();
+	event_json(&pass.e, NULL, NULL, text, sizeof(text));
+	assert_memory_equal(text, "{\"time\":-0.250000000,", 22);
+	event_line(&pass.e, NULL, NULL, false, text, sizeof(text));
+	assert_memory_equal(text, "23:59:59.750000 out", 19);
+	pass.e.time = INT64_MIN;
+	event_json(&pass.e, NULL, NULL, text, sizeof(text));
+	assert_memory_equal(text, "{\"time\":-9223372036.854775807,", 31);
+}
+
 /* ---- what changed ------------------------------------------------------- */
 
 static void nothing_changed_is_nothing_said(void **state)
@@ -412,6 +429,7 @@ int main(void)
 		cmocka_unit_test(a_line_never_leaves_its_buffer),
 		cmocka_unit_test(json_has_the_same_and_what_changed),
 		cmocka_unit_test(json_leaves_out_what_there_is_not),
+		cmocka_unit_test(a_time_before_the_epoch_is_a_number_too),
 		cmocka_unit_test(nothing_changed_is_nothing_said),
 		cmocka_unit_test(fields_are_named_with_both_values),
 		cmocka_unit_test(every_field_of_a_packet_fits),
