@@ -48,6 +48,9 @@ static inline struct cond *cond_of(struct match_cond *c)
 	return (struct cond *)c;
 }
 
+/* The protocols that have what key is about, 0 ends them; NULL: any may. */
+const uint8_t *match_key_protos(enum match_key key);
+
 /* True if an interface name that pattern a admits is one that b admits,
  * whichever it is; a may be a name. */
 bool iface_within(const char *a, const char *b);

@@ -99,4 +99,7 @@ const char *match_text(const struct match *m, char *buf, size_t size);
  * why says so. */
 bool match_is_empty(const struct match *m, struct error *why);
 
+/* True if whatever meets a certainly meets b. */
+bool match_within(const struct match *a, const struct match *b);
+
 #endif

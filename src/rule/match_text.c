@@ -181,7 +181,7 @@ static const uint8_t with_ports[] = {IPPROTO_TCP,     IPPROTO_UDP,
 static const uint8_t with_icmp[] = {IPPROTO_ICMP, 0};
 static const uint8_t with_tcp[] = {IPPROTO_TCP, 0};
 
-static const uint8_t *key_protos(enum match_key key)
+const uint8_t *match_key_protos(enum match_key key)
 {
 	switch (key) {
 	case MATCH_SPORT:
@@ -213,7 +213,7 @@ static bool protos_clash(const struct match *m, struct error *why)
 	const struct match_cond *icmp = NULL, *other = NULL;
 
 	for (struct match_cond *c = m->first; c; c = c->next) {
-		const uint8_t *list = key_protos(c->key);
+		const uint8_t *list = match_key_protos(c->key);
 
 		if (list && proto && !admits(proto, list)) {
 			error_set(why, 0,

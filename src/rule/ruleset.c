@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "rule/index.h"
+
+/* Fewer rules are tried as fast as they are looked up. */
+#define INDEX_FROM 4u
+
 const char *verdict_name(enum verdict_kind kind)
 {
 	static const char *const names[] = {
@@ -55,6 +60,7 @@ void ruleset_free(struct ruleset *rs)
 		rs->first = r->next;
 		rule_free(r);
 	}
+	index_free(rs->index);
 	free(rs);
 }
 
@@ -64,6 +70,15 @@ void ruleset_add(struct ruleset *rs, struct rule *r)
 	r->next = NULL;
 	*rs->last = r;
 	rs->last = &r->next;
+	/* It would not be in it. */
+	index_free(rs->index);
+	rs->index = NULL;
+}
+
+void ruleset_seal(struct ruleset *rs)
+{
+	index_free(rs->index);
+	rs->index = rs->count < INDEX_FROM ? NULL : index_new(rs);
 }
 
 /* Ours to write; others may be reading it. */
@@ -118,18 +133,58 @@ static void rule_run(const struct rule *r, struct packet *p,
 	v->rule = r;
 }
 
+static bool rule_holds(const struct rule *r, struct packet *p,
+		       const struct match_context *ctx)
+{
+	return !r->match || match_holds(r->match, p, ctx);
+}
+
+/* The same walk, past the rules that cannot hold. */
+static bool run_indexed(const struct ruleset *rs, struct packet *p,
+			const struct match_context *ctx,
+			const struct ruleset_calls *calls,
+			struct rule_counter *counters, struct verdict *v)
+{
+	const struct rule *r;
+	struct index_walk w;
+
+	index_start(&w, rs->index, p);
+	while ((r = index_next(&w))) {
+		if (!w.certain && !rule_holds(r, p, ctx))
+			continue;
+		rule_run(r, p, calls, counters ? &counters[r->index] : NULL, v);
+		if (v->kind != VERDICT_NONE)
+			return true;
+		/* It may be another packet to the rules that follow. */
+		if (r->where || r->rewrite || r->action)
+			index_again(&w, p);
+	}
+	return false;
+}
+
+static bool run_all(const struct ruleset *rs, struct packet *p,
+		    const struct match_context *ctx,
+		    const struct ruleset_calls *calls,
+		    struct rule_counter *counters, struct verdict *v)
+{
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		if (!rule_holds(r, p, ctx))
+			continue;
+		rule_run(r, p, calls, counters ? &counters[r->index] : NULL, v);
+		if (v->kind != VERDICT_NONE)
+			return true;
+	}
+	return false;
+}
+
 void ruleset_run(const struct ruleset *rs, struct packet *p,
 		 const struct match_context *ctx,
 		 const struct ruleset_calls *calls,
 		 struct rule_counter *counters, struct verdict *v)
 {
-	for (const struct rule *r = rs->first; r; r = r->next) {
-		if (r->match && !match_holds(r->match, p, ctx))
-			continue;
-		rule_run(r, p, calls, counters ? &counters[r->index] : NULL, v);
-		if (v->kind != VERDICT_NONE)
-			return;
-	}
+	if (rs->index ? run_indexed(rs, p, ctx, calls, counters, v)
+		      : run_all(rs, p, ctx, calls, counters, v))
+		return;
 	*v = nothing;
 	v->kind = rs->policy;
 	count_packet(counters ? &counters[rs->count] : NULL, p);

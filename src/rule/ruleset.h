@@ -82,6 +82,7 @@ struct ruleset {
 	unsigned dirs;		    /* 1 << DIR_*: what is to be captured */
 	bool probes;		    /* tasks may send packets and wait for
 				     * what answers them */
+	struct rule_index *index;   /* NULL: every rule is tried */
 };
 
 struct ruleset *ruleset_new(void); /* ACCEPT, ACCEPT, DIR_OUT */
@@ -91,6 +92,11 @@ void ruleset_free(struct ruleset *rs);
  * and go with the ruleset). Sets index. */
 void ruleset_add(struct ruleset *rs, struct rule *r);
 void rule_free(struct rule *r);
+
+/* To be called when all rules are there: the walk then tries only those that
+ * can hold. Matches must not be added to any more. It changes nothing else,
+ * so that without memory for it all goes on as before. */
+void ruleset_seal(struct ruleset *rs);
 
 /* Whoever runs functions. where: 1 holds, 0 does not, <0 it failed. action:
  * fills v (NONE to go on). p may be changed by either. */

@@ -362,10 +362,17 @@ static enum flow_class class_of(struct flow *f, const struct flow_packet *fp)
 }
 
 void flow_count(struct flow_table *t, struct flow *f,
-		const struct flow_packet *fp, uint32_t len, int64_t now)
+		const struct flow_packet *fp, const struct packet *p,
+		int64_t now)
 {
-	f->packets++;
-	f->bytes += len;
+	uint32_t n = 1;
+
+	if (p->offload.gso_type && p->offload.gso_size && p->payload &&
+	    p->len > p->payload)
+		n = (p->len - p->payload + p->offload.gso_size - 1) /
+		    p->offload.gso_size;
+	f->packets += n;
+	f->bytes += p->len + (uint64_t)(n - 1) * p->payload;
 	age_unlink(t, f);
 	/* A clock that was set back must not make a list go back and forth. */
 	if (now > f->last)

@@ -96,9 +96,10 @@ struct flow *flow_find(struct flow_table *t, const struct flow_packet *fp,
 struct flow *flow_get(struct flow_table *t, const struct flow_packet *fp,
 		      enum packet_dir dir, int64_t now);
 
-/* Counts a packet of len bytes. */
+/* Counts p; a super-packet as the packets that it stands for. */
 void flow_count(struct flow_table *t, struct flow *f,
-		const struct flow_packet *fp, uint32_t len, int64_t now);
+		const struct flow_packet *fp, const struct packet *p,
+		int64_t now);
 
 /* Its place, which with its generation names it for good; and back, NULL
  * when it has gone. */

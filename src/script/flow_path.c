@@ -84,7 +84,7 @@ struct flow *flows_current(struct script_flows *fs, struct packet *p)
 		return NULL;
 	was = flows_arrived(p);
 	fs->flow = flow_get(fs->table, &fs->fp, p->dir, now);
-	flow_count(fs->table, fs->flow, &fs->fp, was.len, now);
+	flow_count(fs->table, fs->flow, &fs->fp, &was, now);
 	return fs->flow;
 }
 

@@ -282,6 +282,7 @@ out:
 void script_seal(struct script *s)
 {
 	s->sealed = true;
+	ruleset_seal(s->rules);
 	/* What loading left behind is not the first packet's business. */
 	lua_gc(s->L, LUA_GCCOLLECT);
 }

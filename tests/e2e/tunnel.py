@@ -31,8 +31,10 @@ class TunEnd:
         ns.ip("addr add %s/24 dev %s\nlink set %s mtu 1420 up" % (
             addr, dev, dev))
         os.set_blocking(self.fd, False)
-        for f in (self._out, self._in):
-            threading.Thread(target=f, daemon=True).start()
+        self._threads = [threading.Thread(target=f, daemon=True)
+                         for f in (self._out, self._in)]
+        for t in self._threads:
+            t.start()
 
     def _out(self):
         import select
@@ -41,7 +43,7 @@ class TunEnd:
                 if not select.select([self.fd], [], [], 0.2)[0]:
                     continue
                 data = os.read(self.fd, 65535)
-                if self.peer and data[0] >> 4 == 4:
+                if self.peer and data and data[0] >> 4 == 4:
                     self.sock.sendto(data, self.peer)
                     self.sent += 1
             except (OSError, ValueError):
@@ -52,6 +54,8 @@ class TunEnd:
         while not self._stop:
             try:
                 data, peer = self.sock.recvfrom(65535)
+                if self._stop:
+                    return
                 self.peer = self.peer or peer
                 os.write(self.fd, data)
             except socket.timeout:
@@ -62,6 +66,8 @@ class TunEnd:
 
     def close(self):
         self._stop = True
+        for t in self._threads:
+            t.join(2)
         self.sock.close()
         os.close(self.fd)
 
