@@ -8,8 +8,9 @@
 # expected.frames in the capture that was written.
 # UPDATE=1 writes the expectations anew: read the difference before it counts.
 set -u
+sluice=$(realpath "${1:?which sluice?}") || exit 2
+shift
 cd "$(dirname "$0")" || exit 2
-sluice=$(realpath "${1:?which sluice?}") && shift
 cases=("$@")
 [ ${#cases[@]} -gt 0 ] || cases=(*/)
 python=/usr/bin/python3

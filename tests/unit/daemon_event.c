@@ -248,12 +248,12 @@ static void a_time_before_the_epoch_is_a_number_too(void **state)
 	event_begin(&pass.e, &pass.p);
 	end();
 	event_json(&pass.e, NULL, NULL, text, sizeof(text));
-	assert_memory_equal(text, "{\"time\":-0.250000000,", 22);
+	assert_memory_equal(text, "{\"time\":-0.250000000,", 21);
 	event_line(&pass.e, NULL, NULL, false, text, sizeof(text));
 	assert_memory_equal(text, "23:59:59.750000 out", 19);
 	pass.e.time = INT64_MIN;
 	event_json(&pass.e, NULL, NULL, text, sizeof(text));
-	assert_memory_equal(text, "{\"time\":-9223372036.854775807,", 31);
+	assert_memory_equal(text, "{\"time\":-9223372036.854775807,", 30);
 }
 
 /* ---- what changed ------------------------------------------------------- */
