@@ -43,6 +43,7 @@ replay() {
 # All that a case writes goes to $tmp/CASE.*.
 run_case() {
 	local got=$tmp/${1%/}
+	# shellcheck disable=SC2034 # args uses it
 	local IN=$got.pcap
 	cd "$1" || return 1
 	replay -w "$got" >"$got.txt" 2>"$got.err" </dev/null
