@@ -26,6 +26,7 @@
 	"  --user NAME           whom workers become (nobody)\n"
 
 const char options_help_rules[] = HELP_RULES;
+const char options_help_check[] = HELP_CAPTURE HELP_RULES;
 const char options_help_capture[] = HELP_CAPTURE;
 const char options_help_run[] =
 	"  --audit               show each packet while the rules run\n"
@@ -67,7 +68,7 @@ static const struct known_option {
 } known[] = {
 	{"help", OPTION_HELP, false, ~0u},
 	{"arg", OPTION_ARG, true, TAKES_RULES},
-	{"audit", OPTION_AUDIT, false, TAKES_CAPTURE},
+	{"audit", OPTION_AUDIT, false, TAKES_COMMAND},
 	{"json", OPTION_JSON, false, TAKES_CAPTURE | TAKES_JSON},
 	{"capture", OPTION_CAPTURE, true, TAKES_CAPTURE},
 	{"dev", OPTION_DEV, true, TAKES_CAPTURE},

@@ -35,6 +35,7 @@ enum options_taken {
 
 /* The options' lines for help. */
 extern const char options_help_run[], options_help_capture[],
+	options_help_check[],
 	options_help_rules[], options_help_replay[];
 
 /*

@@ -233,6 +233,8 @@ int crew_start(struct crew *c, unsigned i, struct error *err)
 	if (atomic_load(&m->shared->step) & 1)
 		atomic_fetch_add(&m->shared->step, 1);
 	m->started = now;
+	m->step_cpu = 0;
+	m->beat_since = 0;
 	m->pid = fork();
 	if (!m->pid)
 		member_run(c, i, pair[1]);
@@ -267,34 +269,55 @@ static const char *rule_name(const struct crew *c, uint32_t index)
 	return event_rule_name(script_ruleset(c->script), index);
 }
 
+static void replace(struct crew_member *m)
+{
+	m->started = 0;
+	kill(m->pid, SIGKILL);
+}
+
+/* A busy machine is not a stuck rule: CPU time tells. */
+static bool is_stuck(struct crew_member *m)
+{
+	uint64_t step = atomic_load(&m->shared->step);
+	int64_t cpu = cpu_time(m->pid);
+
+	if (step & 1 && step == m->step)
+		return cpu - m->step_cpu >= CREW_STUCK_CPU;
+	m->step = step;
+	m->step_cpu = cpu;
+	return false;
+}
+
+static bool is_silent(struct crew_member *m, int64_t now)
+{
+	uint64_t beat = atomic_load(&m->shared->beat);
+
+	if (beat == m->beat && m->beat_since)
+		return now - m->beat_since >= CREW_SILENT_TIME;
+	m->beat = beat;
+	m->beat_since = now;
+	return false;
+}
+
 void crew_watch(struct crew *c, int64_t now)
 {
 	for (unsigned i = 0; i < c->count; i++) {
 		struct crew_member *m = &c->member[i];
-		uint64_t step;
-		int64_t cpu;
 
-		if (m->pid <= 0)
+		if (m->pid <= 0 || !m->ready)
 			continue;
-		step = atomic_load(&m->shared->step);
-		cpu = cpu_time(m->pid);
-		if (!(step & 1) || step != m->step) {
-			m->step = step;
-			m->step_since = now;
-			m->step_cpu = cpu;
-			continue;
+		if (is_stuck(m)) {
+			log_error("rule %s is stuck in one packet (a slow "
+				  "pattern?): the packet is dropped and the "
+				  "worker replaced",
+				  rule_name(c, atomic_load(&m->shared->rule)));
+			replace(m);
+		} else if (is_silent(m, now)) {
+			log_error("worker %u has been silent for %d s: it is "
+				  "replaced", i,
+				  (int)(CREW_SILENT_TIME / NSEC_PER_SEC));
+			replace(m);
 		}
-		/* A busy machine is not a stuck rule: CPU time tells. */
-		if (cpu - m->step_cpu < CREW_STUCK_CPU &&
-		    now - m->step_since < CREW_STUCK_TIME)
-			continue;
-		log_error("rule %s is stuck in one packet (a slow pattern?): "
-			  "the packet is dropped and the worker replaced",
-			  rule_name(c, atomic_load(&m->shared->rule)));
-		m->step_since = now;
-		m->step_cpu = cpu;
-		m->started = 0;
-		kill(m->pid, SIGKILL);
 	}
 }
 

@@ -10,9 +10,10 @@
 #include "daemon/message.h"
 #include "daemon/worker.h"
 
-/* CPU time, and time, that one packet may spend in the rules. */
-#define CREW_STUCK_CPU	(1 * NSEC_PER_SEC)
-#define CREW_STUCK_TIME (10 * NSEC_PER_SEC)
+/* CPU time that one packet may spend in the rules, and time that a worker may
+ * be silent: a dead one is harmless, a silent one is a black hole. */
+#define CREW_STUCK_CPU	 (1 * NSEC_PER_SEC)
+#define CREW_SILENT_TIME (10 * NSEC_PER_SEC)
 
 struct crew_member {
 	pid_t pid; /* 0: none */
@@ -20,10 +21,12 @@ struct crew_member {
 	bool ready;
 	struct path_shared *shared;
 	int64_t started;
-	/* The step at which it was last seen, since when, and its CPU time
-	 * then. */
+	/* The step at which it was last seen, and its CPU time then; the beat,
+	 * and since when. */
 	uint64_t step;
-	int64_t step_since, step_cpu;
+	int64_t step_cpu;
+	uint64_t beat;
+	int64_t beat_since;
 };
 
 struct crew {

@@ -78,7 +78,13 @@ static int host_send(void *arg, struct packet *p)
 static void host_log(void *arg, const char *text)
 {
 	(void)arg;
-	log_info("%s", text);
+	/* A dump has several lines. */
+	do {
+		size_t n = strcspn(text, "\n");
+
+		log_info("%.*s", (int)n, text);
+		text += n + (text[n] == '\n');
+	} while (*text);
 }
 
 void path_count(struct path_named named[PATH_NAMED_MAX], const char *name,

@@ -69,6 +69,7 @@ struct path_named {
 /* Shared with the supervisor, which only reads it. Odd steps: in the rules. */
 struct path_shared {
 	atomic_uint_fast64_t step;
+	atomic_uint_fast64_t beat; /* turns of the worker's loop */
 	atomic_uint rule; /* index of the rule that runs, for the watchdog */
 	struct path_stats stats;
 	struct path_named named[PATH_NAMED_MAX];

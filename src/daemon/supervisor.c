@@ -58,9 +58,10 @@ static void on_uplink_down(void *arg, int ifindex)
 {
 	struct supervisor *s = arg;
 
+	for (unsigned i = 0; s->up && i < s->crew.nuplinks; i++)
+		if (s->crew.uplinks[i].ifindex == ifindex)
+			log_info("uplink %s is gone", s->crew.uplinks[i].name);
 	crew_uplink_down(&s->crew, ifindex);
-	if (s->up)
-		log_info("uplink %d is gone", ifindex);
 }
 
 static void on_locals(void *arg, const struct address *list, unsigned n)

@@ -17,6 +17,8 @@
 /* Lines a second that a worker may say, and how many at once. */
 #define LOG_RATE  5
 #define LOG_BURST 20
+/* A worker with nothing to do says so this often. */
+#define BEAT_MS	  1000
 
 struct worker {
 	struct path path;
@@ -204,8 +206,11 @@ static void worker_loop(struct worker *w)
 	struct epoll_event events[64];
 
 	for (;;) {
-		int n = epoll_wait(w->path.epoll, events, 64, -1);
+		int n = epoll_wait(w->path.epoll, events, 64, BEAT_MS);
 
+		/* Still alive, for the watchdog. */
+		atomic_fetch_add_explicit(&w->path.shared->beat, 1,
+					  memory_order_relaxed);
 		for (int i = 0; i < n; i++) {
 			void *what = events[i].data.ptr;
 			struct port *port;
