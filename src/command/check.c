@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sluice check: the plan, and what would be installed. */
+/* sluice check: the plan, what would be installed, and what a careful reader
+ * of the rules would notice. */
 #include <stdio.h>
 
 #include "base/json.h"
-#include "command/options.h"
+#include "command/warnings.h"
 
 static const char *const places[] = {
 	[PLAN_KERNEL] = "kernel",
@@ -71,6 +72,10 @@ int command_check(const struct command *self, int argc, char **argv)
 		       verdict_name(rs->policy), verdict_name(rs->on_error));
 		printf("# installed while it runs\n");
 		r = capture_print(&o.run.capture, stdout) ? EXIT_FAILED : 0;
+	}
+	if (warnings_print(&o, script)) {
+		log_error("check: no memory");
+		r = EXIT_FAILED;
 	}
 out:
 	script_free(script);
