@@ -185,6 +185,9 @@ static void look_routing(struct doctor *d)
 		say(d, LOG_WARN, "%u ip rule%s left by a killed instance: "
 		    "`sluice down' removes %s", left, left > 1 ? "s" : "",
 		    left > 1 ? "them" : "it");
+	if (!d->alive && if_nametoindex(d->c->dev))
+		say(d, LOG_ERROR, "a device %s exists: choose another name "
+		    "with --dev", d->c->dev);
 	r = left ? 0 : route_check_free(&d->c->rt, &d->c->cfg, &err);
 	if (r)
 		say(d, LOG_ERROR, "%s", err.text);
@@ -204,7 +207,7 @@ static void look_chain(struct doctor *d, const struct survey_chain *c)
 		say(d, LOG_WARN, "chain %s %s %s uses the bits 0x%x of the "
 		    "mark, which are ours: choose others with --mark",
 		    nft_family_name(c->family), c->table, c->name, shared);
-	if (c->base && c->family == NFPROTO_NETDEV && c->rules)
+	if (c->base && c->family == NFPROTO_NETDEV)
 		say(d, c->hook == HOOK_EGRESS ? LOG_WARN : LOG_DEBUG,
 		    "chain netdev %s %s of another program sees %s: of the "
 		    "same packets one of the two is first", c->table, c->name,

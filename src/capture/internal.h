@@ -31,6 +31,7 @@ struct port {
 	int out_ifindex;     /* 0: none */
 	int back_ifindex;
 	bool addressed;	     /* has an IPv4 address */
+	bool enslaved;	     /* part of a bridge, a bond, … */
 	bool fifo;	     /* one of its qdiscs is a plain queue: */
 	char qdisc[IFNAMSIZ];
 };
@@ -82,7 +83,7 @@ static inline uint32_t capture_seen(const struct capture_config *cfg)
 /* ---- scan.c: what is there ---------------------------------------------- */
 
 struct scan {
-	struct port port[PORTS_MAX];
+	struct port port[PORTS_MAX]; /* up; those with addresses are uplinks */
 	unsigned ports;
 	struct address *local; /* of devices that are not ours; free it */
 	unsigned locals, locals_size;

@@ -126,6 +126,15 @@ static const struct port *find(const struct scan *s, int ifindex)
 	return NULL;
 }
 
+/*
+ * An uplink stays one while it is up: between one address and the next there
+ * must be no way past. Taken into a bridge it carries what is not the host's.
+ */
+static bool stays(const struct port *found)
+{
+	return found->addressed || !found->enslaved;
+}
+
 /* Drops those that went, or whose devices somebody removed; updates those
  * that stayed. */
 static void compare(struct capture *c, const struct scan *s)
@@ -134,7 +143,8 @@ static void compare(struct capture *c, const struct scan *s)
 		struct port *p = &c->port[i];
 		const struct port *f = find(s, p->u.ifindex);
 
-		if (f && f->type == p->type && scan_has(s, p->out_ifindex) &&
+		if (f && f->type == p->type && stays(f) &&
+		    scan_has(s, p->out_ifindex) &&
 		    scan_has(s, p->back_ifindex)) {
 			update_port(c, p, f);
 			i++;
@@ -186,7 +196,7 @@ int links_look(struct capture *c, struct error *err)
 	}
 	compare(c, s);
 	for (unsigned i = 0; i < s->ports && !r; i++)
-		if (!have(c, s->port[i].u.ifindex))
+		if (s->port[i].addressed && !have(c, s->port[i].u.ifindex))
 			r = consider(c, &s->port[i], err);
 	if (s->lost && refuse(c, 0))
 		log_warn("more than %d devices are up: %u are not looked at",

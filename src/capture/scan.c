@@ -97,6 +97,9 @@ static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
 			if (n == 6 && ifi->ifi_type == ARPHRD_ETHER)
 				memcpy(p->u.mac, mnl_attr_get_payload(a), 6);
 			break;
+		case IFLA_MASTER:
+			p->enslaved = true;
+			break;
 		case IFLA_LINKINFO:
 			*tun = is_tun(a);
 			break;
@@ -249,7 +252,6 @@ int scan_run(struct scan *s, struct netlink *rt, const char *dev)
 	struct ifaddrmsg ifa = { .ifa_family = AF_UNSPEC };
 	struct tcmsg tcm = { .tcm_family = AF_UNSPEC };
 	uint8_t buf[128];
-	unsigned n = 0;
 	int r;
 
 	memset(s, 0, sizeof(*s));
@@ -267,10 +269,6 @@ int scan_run(struct scan *s, struct netlink *rt, const char *dev)
 				 qdisc_cb, qdiscs_again, s);
 	if (r)
 		return r;
-	for (unsigned i = 0; i < s->ports; i++)
-		if (s->port[i].addressed)
-			s->port[n++] = s->port[i];
-	s->ports = n;
 	if (s->locals)
 		qsort(s->local, s->locals, sizeof(*s->local), by_address);
 	return 0;
@@ -295,9 +293,10 @@ int links_find(struct capture *c, struct error *err)
 	r = scan_run(s, &c->rt, c->dev);
 	if (r)
 		error_set(err, r, "looking for uplinks: %s", strerror(-r));
-	else
-		memcpy(c->port, s->port, sizeof(c->port));
-	c->ports = r ? 0 : s->ports;
+	c->ports = 0;
+	for (unsigned i = 0; !r && i < s->ports; i++)
+		if (s->port[i].addressed)
+			c->port[c->ports++] = s->port[i];
 	scan_free(s);
 	free(s);
 	return r;
