@@ -385,9 +385,12 @@ int options_apply(struct options *o, struct script *s)
 	struct error err;
 
 	o->run.script = s;
-	for (const struct rule *r = rs->first; r; r = r->next)
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		/* A function may send to anywhere. */
+		o->run.capture.elsewhere |= r->action || r->where;
 		for (const struct rewrite *w = r->rewrite; w; w = w->next)
 			o->run.capture.elsewhere |= w->key == REWRITE_DST;
+	}
 	o->run.capture.in = rs->dirs & 1u << DIR_IN;
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
 	if (o->run.capture.forward) {
