@@ -392,6 +392,14 @@ int options_apply(struct options *o, struct script *s)
 			o->run.capture.elsewhere |= w->key == REWRITE_DST;
 	}
 	o->run.capture.in = rs->dirs & 1u << DIR_IN;
+	o->run.capture.probes = rs->probes;
+	if (rs->probes) {
+		o->run.capture.elsewhere = true;
+		if (o->run.capture.workers > 1)
+			log_warn("--workers %u: rules with tasks run in one "
+				 "worker", o->run.capture.workers);
+		o->run.capture.workers = 1;
+	}
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
 	if (o->run.capture.forward) {
 		log_error("capture { dir = ... }: \"forward\" is not taken by "

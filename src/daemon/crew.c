@@ -195,6 +195,26 @@ void crew_routes(struct crew *c)
 		tell(&c->member[i], &msg, NULL, 0);
 }
 
+static void tell_up(struct crew *c, unsigned i, bool tasks)
+{
+	struct message msg = {.kind = MESSAGE_UP};
+
+	msg.up.tasks = tasks && !i;
+	tell(&c->member[i], &msg, NULL, 0);
+}
+
+void crew_up(struct crew *c)
+{
+	c->up = true;
+	for (unsigned i = 0; i < c->count; i++)
+		tell_up(c, i, true);
+}
+
+void crew_tell(struct crew_member *m, const struct message *msg)
+{
+	tell(m, msg, NULL, 0);
+}
+
 /* ---- starting and watching ---------------------------------------------- */
 
 static void member_run(struct crew *c, unsigned i, int sock)
@@ -251,6 +271,8 @@ int crew_start(struct crew *c, unsigned i, struct error *err)
 	for (unsigned k = 0; k < c->nuplinks; k++)
 		tell_uplink(c, i, &c->uplinks[k]);
 	tell_locals(c, i);
+	if (c->up)
+		tell_up(c, i, false);
 	return 0;
 }
 
@@ -299,6 +321,17 @@ static bool is_silent(struct crew_member *m, int64_t now)
 	return false;
 }
 
+static void say_stuck(const struct crew *c, uint32_t rule)
+{
+	if (rule == EVENT_RULE_NONE)
+		log_error("a timer or a task is stuck (a slow pattern?): the "
+			  "worker is replaced, and what waited is lost");
+	else
+		log_error("rule %s is stuck in one packet (a slow pattern?): "
+			  "the packet is dropped and the worker replaced",
+			  rule_name(c, rule));
+}
+
 void crew_watch(struct crew *c, int64_t now)
 {
 	for (unsigned i = 0; i < c->count; i++) {
@@ -307,10 +340,7 @@ void crew_watch(struct crew *c, int64_t now)
 		if (m->pid <= 0 || !m->ready)
 			continue;
 		if (is_stuck(m)) {
-			log_error("rule %s is stuck in one packet (a slow "
-				  "pattern?): the packet is dropped and the "
-				  "worker replaced",
-				  rule_name(c, atomic_load(&m->shared->rule)));
+			say_stuck(c, atomic_load(&m->shared->rule));
 			replace(m);
 		} else if (is_silent(m, now)) {
 			log_error("worker %u has been silent for %d s: it is "

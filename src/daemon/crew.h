@@ -38,6 +38,7 @@ struct crew {
 	unsigned count;
 	size_t shared_size;
 	struct crew_member member[CAPTURE_WORKERS_MAX];
+	bool up; /* what was said by crew_up */
 
 	/* What a new worker has to be told. */
 	struct uplink *uplinks;
@@ -69,5 +70,10 @@ void crew_uplink_changed(struct crew *c, const struct uplink *u);
 void crew_uplink_down(struct crew *c, int ifindex);
 void crew_locals(struct crew *c, const struct address *list, unsigned n);
 void crew_routes(struct crew *c);
+/* Packets are taken. Tasks run in the first worker, and not again in those
+ * that come for one that died. */
+void crew_up(struct crew *c);
+/* Answers one worker. */
+void crew_tell(struct crew_member *m, const struct message *msg);
 
 #endif

@@ -2,6 +2,7 @@
 #include "daemon/exit.h"
 
 #include <errno.h>
+#include <net/ethernet.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -314,7 +315,7 @@ void exit_back(struct path *w, struct packet *q)
 }
 
 /* A packet that a rule made without saying from whom is from this host. */
-static void fill_source(struct path *w, struct packet *p)
+void exit_source(struct path *w, struct packet *p)
 {
 	static const uint8_t unset[4], everyone[4] = {255, 255, 255, 255};
 	const uint8_t *addresses = packet_at(p, 12, 8);
@@ -328,6 +329,25 @@ static void fill_source(struct path *w, struct packet *p)
 		packet_set_address(p, FIELD_IP_SRC, &source);
 }
 
+/* p is sent while no packet is in the rules. What answers this host by the
+ * wire arrives as it would have at once: from the uplink. */
+static void exit_later(struct path *w, struct packet *p)
+{
+	struct port *port = p->way == WAY_WIRE ? path_port(w, p->ifindex)
+					       : NULL;
+	struct address dst = packet_dst(p);
+	uint8_t link[14];
+
+	if (!port || p->flags & PACKET_ODD || !is_local(w, &dst)) {
+		exit_tun(w, p);
+		return;
+	}
+	memcpy(link, port->mac, 6);
+	memcpy(link + 6, w->marker, 6);
+	put_be16(link + 12, ETHERTYPE_IP);
+	exit_arrival(w, port, p, link, port->link_len);
+}
+
 void exit_emit(struct path *w, const struct packet *q)
 {
 	struct packet p = {.head = w->out, .size = sizeof(w->out)};
@@ -338,11 +358,14 @@ void exit_emit(struct path *w, const struct packet *q)
 		w->shared->stats.no_room++;
 		return;
 	}
-	fill_source(w, &p);
-	if (w->way)
-		script_flow_made(w->script, q, &p);
+	exit_source(w, &p);
+	if (!w->way) {
+		exit_later(w, &p);
+		return;
+	}
+	script_flow_made(w->script, q, &p);
 	dst = packet_dst(&p);
-	if (p.flags & PACKET_ODD || !w->way || w->way->kind == WAY_ROUTE) {
+	if (p.flags & PACKET_ODD || w->way->kind == WAY_ROUTE) {
 		exit_tun(w, &p);
 		return;
 	}

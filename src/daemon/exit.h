@@ -25,4 +25,7 @@ void exit_back(struct path *w, struct packet *q);
 /* q, which a rule made or changed, by its own destination. q is copied. */
 void exit_emit(struct path *w, const struct packet *q);
 
+/* A source of 0.0.0.0 becomes the one this host would send from. */
+void exit_source(struct path *w, struct packet *p);
+
 #endif

@@ -22,6 +22,16 @@ static size_t message_size(uint32_t kind)
 		return head + sizeof(struct message_log);
 	case MESSAGE_EVENT:
 		return head + sizeof(struct event);
+	case MESSAGE_UP:
+		return head + sizeof(struct message_up);
+	case MESSAGE_EXPECT:
+	case MESSAGE_EXPECTED:
+	case MESSAGE_UNEXPECT:
+		return head + sizeof(struct message_expect);
+	case MESSAGE_DONE:
+		return head + sizeof(struct message_done);
+	case MESSAGE_PCAP:
+		return head + sizeof(struct message_pcap);
 	case MESSAGE_ROUTES:
 	case MESSAGE_READY:
 	case MESSAGE_ELSEWHERE:
@@ -29,6 +39,22 @@ static size_t message_size(uint32_t kind)
 	default:
 		return 0;
 	}
+}
+
+int message_send_packet(int sock, const struct message *m,
+			const uint8_t *bytes)
+{
+	struct iovec iov[] = {
+		{(void *)m, message_size(m->kind)},
+		{(void *)bytes, m->pcap.len},
+	};
+	const struct msghdr h = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	do {
+		n = sendmsg(sock, &h, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
 }
 
 int message_send(int sock, const struct message *m, const int *fds,
@@ -82,13 +108,25 @@ static void take_fds(struct msghdr *h, int fds[MESSAGE_FDS])
 	}
 }
 
-int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
+/* Whether n bytes are as long as the message says that it is. */
+static bool is_whole(const struct message *m, size_t n)
+{
+	size_t size = message_size(m->kind);
+
+	if (m->kind != MESSAGE_PCAP || n < size)
+		return n == size;
+	return m->pcap.len && m->pcap.len <= PACKET_MAX &&
+	       n - size == m->pcap.len;
+}
+
+static int receive(int sock, struct message *m, size_t room,
+		   int fds[MESSAGE_FDS])
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(MESSAGE_FDS * sizeof(int))];
 	} control;
-	struct iovec iov = {m, sizeof(*m)};
+	struct iovec iov = {m, room};
 	struct msghdr h = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -107,7 +145,7 @@ int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
 		return errno == ECONNRESET ? 0 : -errno;
 	take_fds(&h, fds);
 	bad = n < (ssize_t)sizeof(m->kind) || (h.msg_flags & MSG_TRUNC) ||
-	      (size_t)n != message_size(m->kind);
+	      !is_whole(m, (size_t)n);
 	for (int i = 0; i < MESSAGE_FDS; i++) {
 		if (fds[i] < 0 || (!bad && m->kind == MESSAGE_UPLINK_UP))
 			continue;
@@ -118,4 +156,20 @@ int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
 	if (!n)
 		return 0;
 	return bad ? -EPROTO : 1;
+}
+
+int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS])
+{
+	return receive(sock, m, sizeof(*m), fds);
+}
+
+int message_receive_long(int sock, struct message_long *m,
+			 int fds[MESSAGE_FDS])
+{
+	return receive(sock, (struct message *)m, sizeof(*m), fds);
+}
+
+const uint8_t *message_packet(const struct message_long *m)
+{
+	return (const uint8_t *)m + message_size(MESSAGE_PCAP);
 }

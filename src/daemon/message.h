@@ -13,6 +13,8 @@
 
 #include "base/address.h"
 #include "daemon/event.h"
+#include "packet/packet.h"
+#include "script/script.h"
 
 enum message_kind {
 	/* to the worker */
@@ -21,10 +23,16 @@ enum message_kind {
 	MESSAGE_UPLINK_DOWN,
 	MESSAGE_LOCALS,
 	MESSAGE_ROUTES,
+	MESSAGE_UP,	  /* packets are taken: time begins for the rules */
+	MESSAGE_EXPECTED, /* what was asked by EXPECT is so, or cannot be */
 	/* to the supervisor */
 	MESSAGE_READY,
 	MESSAGE_LOG,
 	MESSAGE_EVENT,
+	MESSAGE_EXPECT,	  /* bring me what arrives for a port of ours */
+	MESSAGE_UNEXPECT, /* no longer */
+	MESSAGE_DONE,	  /* all tasks have ended */
+	MESSAGE_PCAP,	  /* a packet for a file */
 	MESSAGE_ELSEWHERE, /* a packet goes to another destination: tun0
 			      forwards now */
 };
@@ -52,6 +60,29 @@ struct message_log {
 	char text[512];
 };
 
+struct message_up {
+	uint32_t tasks; /* 0: they are not to run (again) */
+};
+
+struct message_expect {
+	uint32_t id;
+	int32_t error; /* EXPECTED: 0 or -errno */
+	uint16_t port;
+	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t any;   /* EXPECT: another port will do as well */
+};
+
+struct message_done {
+	uint32_t failed; /* tasks that ended with an error */
+	uint32_t idle;	 /* 1: and nothing waits for its time */
+};
+
+struct message_pcap {
+	char name[SCRIPT_FILE_MAX];
+	int64_t time; /* ns since the epoch */
+	uint32_t len; /* bytes of the packet, behind this */
+};
+
 struct message {
 	uint32_t kind;
 	union {
@@ -59,7 +90,17 @@ struct message {
 		struct message_locals locals;
 		struct message_log log;
 		struct event event;
+		struct message_up up;
+		struct message_expect expect;
+		struct message_done done;
+		struct message_pcap pcap;
 	};
+};
+
+/* Room for the longest there is. */
+struct message_long {
+	struct message m;
+	uint8_t more[PACKET_MAX];
 };
 
 /* Sends m (only as many bytes as its kind has) with nfds descriptors.
@@ -73,5 +114,14 @@ int message_send(int sock, const struct message *m, const int *fds,
  * -EAGAIN: none; -EPROTO: not a message of ours.
  */
 int message_receive(int sock, struct message *m, int fds[MESSAGE_FDS]);
+
+/* MESSAGE_PCAP with m->pcap.len bytes. As message_send. */
+int message_send_packet(int sock, const struct message *m,
+			const uint8_t *bytes);
+/* As message_receive, and a MESSAGE_PCAP too, which that refuses. */
+int message_receive_long(int sock, struct message_long *m,
+			 int fds[MESSAGE_FDS]);
+/* Its bytes. */
+const uint8_t *message_packet(const struct message_long *m);
 
 #endif

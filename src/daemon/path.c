@@ -14,6 +14,8 @@
 
 /* Packets read from one descriptor before the others have their turn. */
 #define READ_BATCH 64
+/* Timers that are run before packets have their turn. */
+#define TICK_BATCH 64
 
 struct port *path_port(struct path *w, int ifindex)
 {
@@ -107,12 +109,30 @@ static void host_count(void *arg, const char *name, uint64_t n)
 	path_count(((struct path *)arg)->shared->named, name, n);
 }
 
+/* A packet that no rule has: what a timer or a task was told to show. */
+static void show_alone(struct path *w, const struct packet *p,
+		       const char *note)
+{
+	struct event e;
+
+	if (!w->audit)
+		return;
+	event_begin(&e, p);
+	e.verdict = VERDICT_NONE;
+	strncpy(e.note, note, sizeof(e.note) - 1);
+	e.note[sizeof(e.note) - 1] = '\0';
+	w->event(w, &e);
+}
+
 static void host_audit(void *arg, struct packet *p, const char *note)
 {
 	struct path *w = arg;
 	size_t n = strnlen(note, sizeof(w->seen.note) - 1);
 
-	(void)p;
+	if (!w->way) {
+		show_alone(w, p, note);
+		return;
+	}
 	memcpy(w->seen.note, note, n);
 	w->seen.note[n] = '\0';
 	w->show = true;
@@ -121,6 +141,22 @@ static void host_audit(void *arg, struct packet *p, const char *note)
 static int64_t host_now(void *arg)
 {
 	return ((struct path *)arg)->context.now;
+}
+
+static int64_t host_clock(void *arg)
+{
+	return ((struct path *)arg)->clock;
+}
+
+static void host_failed(void *arg, const char *text)
+{
+	((struct path *)arg)->shared->stats.errors++;
+	log_warn("%s", text);
+}
+
+static void host_source(void *arg, struct packet *p)
+{
+	exit_source(arg, p);
 }
 
 /* Functions are called through these, which note for the watchdog which rule
@@ -148,20 +184,64 @@ static void call_action(void *arg, const struct rule *r, struct packet *p,
 
 void path_init(struct path *w)
 {
-	const struct script_host host = {
-		.arg = w,
-		.send = host_send,
-		.log = host_log,
-		.count = host_count,
-		.audit = host_audit,
-		.resolve = resolve,
-		.now = host_now,
-	};
+	struct script_host *host = &w->host;
 
+	host->arg = w;
+	host->send = host_send;
+	host->log = host_log;
+	host->count = host_count;
+	host->audit = host_audit;
+	host->resolve = resolve;
+	host->now = host_now;
+	host->clock = host_clock;
+	host->failed = host_failed;
+	host->source = host_source;
 	w->context = (struct match_context){.resolve = resolve, .arg = w};
 	w->calls = (struct ruleset_calls){call_where, call_action, w};
 	w->original.undo.bytes = w->before;
-	script_set_host(w->script, &host);
+	script_set_host(w->script, host);
+}
+
+/* ---- time --------------------------------------------------------------- */
+
+static void look_at_clocks(struct path *w)
+{
+	w->context.now = clock_wall();
+	w->clock = clock_monotonic();
+}
+
+/* Around what runs functions of rules, for the watchdog. */
+static void step(struct path *w)
+{
+	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+}
+
+void path_start(struct path *w, bool tasks)
+{
+	look_at_clocks(w);
+	script_start(w->script, tasks);
+}
+
+int64_t path_tick(struct path *w)
+{
+	/* Nothing waits: not even a look at the clock. */
+	if (script_timeout(w->script) < 0)
+		return -1;
+	look_at_clocks(w);
+	atomic_store_explicit(&w->shared->rule, EVENT_RULE_NONE,
+			      memory_order_relaxed);
+	for (int i = 0; i < TICK_BATCH && !script_timeout(w->script); i++) {
+		step(w);
+		script_tick(w->script);
+		step(w);
+	}
+	return script_timeout(w->script);
+}
+
+void path_expected(struct path *w, uint32_t id, int error, uint16_t port)
+{
+	look_at_clocks(w);
+	script_expected(w->script, id, error, port);
 }
 
 /* ---- the verdict -------------------------------------------------------- */
@@ -220,6 +300,25 @@ static void show(struct path *w, struct packet *p, const struct verdict *v)
 	w->event(w, &w->seen);
 }
 
+/*
+ * What arrived because a probe's answer might: true if it is one, or is handed
+ * on because arrivals are not for the rules.
+ */
+static bool probe_took(struct path *w, struct packet *p)
+{
+	bool answer;
+
+	step(w);
+	answer = script_answer(w->script, p);
+	step(w);
+	if (answer)
+		return true;
+	if (w->rules->dirs & 1u << DIR_IN)
+		return false;
+	exit_onward(w, p);
+	return true;
+}
+
 /* frame: n bytes, its link header included, in w->in. */
 static void handle(struct path *w, const struct way *way, uint8_t *frame,
 		   uint32_t n, const struct packet_offload *offload)
@@ -243,6 +342,10 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	w->src = packet_src(&p);
 	w->dst = packet_dst(&p);
 	w->len = p.len;
+	if (w->rules->probes && way->dir == DIR_IN && probe_took(w, &p)) {
+		w->way = NULL;
+		return;
+	}
 	original_keep(&w->original, &p);
 	w->show = w->audit && (!w->filter || pcap_filter_match(w->filter, &p));
 	if (w->audit)
@@ -250,7 +353,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 	stats->packets++;
 	stats->bytes += p.len;
 
-	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+	step(w);
 	if (!script_flow_begin(w->script, &p, &v))
 		ruleset_run(w->rules, &p, &w->context, &w->calls,
 			    w->shared->rules, &v);
@@ -259,7 +362,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 		failed(w, &p, &v);
 	if (script_flow_end(w->script, &p, &v))
 		failed_stream(w);
-	atomic_fetch_add_explicit(&w->shared->step, 1, memory_order_relaxed);
+	step(w);
 
 	if (w->audit && w->show)
 		show(w, &p, &v);
@@ -312,7 +415,7 @@ void path_read(struct path *w, const struct way *way)
 	uint16_t usual = way->port ? way->port->link_len : 0;
 	uint8_t *start = w->in + PACKET_HEADROOM - usual - VIRTIO_HDR;
 
-	w->context.now = clock_wall();
+	look_at_clocks(w);
 	for (int i = 0; i < READ_BATCH; i++) {
 		ssize_t n = read(way->fd, start,
 				 sizeof(w->in) - (size_t)(start - w->in));

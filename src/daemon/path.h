@@ -55,6 +55,7 @@ struct path_stats {
 	uint64_t short_read, no_room, refused, segmented, queue_full;
 	uint64_t errors; /* rules that failed */
 	uint64_t events_lost, logs_lost;
+	uint64_t files_lost; /* packets that pcap() could not hand on */
 };
 
 #define PATH_NAMED_MAX	64
@@ -98,6 +99,9 @@ struct path {
 	/* Told once: tun0 has something to forward. */
 	void (*elsewhere)(struct path *w);
 	void *event_arg;
+	/* What only the owner can do for rules (expect, unexpect, pcap), with
+	 * the path as their arg. */
+	struct script_host host;
 
 	/* The path's own. */
 	struct port *ports;
@@ -106,6 +110,7 @@ struct path {
 	struct path_route routes[PATH_ROUTES];
 	bool tun_no_gso;
 	bool told_elsewhere;
+	int64_t clock; /* ns, monotonic; as context.now of the last look */
 	struct match_context context;
 	struct ruleset_calls calls;
 
@@ -136,6 +141,16 @@ void path_init(struct path *w);
 
 /* Reads and handles what waits at way, a bounded number of packets. */
 void path_read(struct path *w, const struct way *way);
+
+/* Time begins for the rules, now that packets come. tasks: they run too. */
+void path_start(struct path *w, bool tasks);
+
+/* Does what is due, some of it if it is much. ns until there is more to do,
+ * 0: at once; -1: nothing waits. */
+int64_t path_tick(struct path *w);
+
+/* What a probe's port was asked for is so: see script_expected. */
+void path_expected(struct path *w, uint32_t id, int error, uint16_t port);
 
 /* Sends what waits for port, as much as it takes now. */
 void path_drain(struct path *w, struct port *port);

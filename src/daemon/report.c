@@ -6,7 +6,7 @@
 
 static void report_totals(const struct crew *c, uint64_t lost)
 {
-	uint64_t packets = 0, refused = 0, errors = 0, quiet = 0;
+	uint64_t packets = 0, refused = 0, errors = 0, quiet = 0, files = 0;
 
 	for (unsigned i = 0; i < c->count; i++) {
 		const struct path_stats *st = &c->member[i].shared->stats;
@@ -16,6 +16,7 @@ static void report_totals(const struct crew *c, uint64_t lost)
 		refused += st->refused + st->queue_full + st->no_room;
 		lost += st->events_lost;
 		quiet += st->logs_lost;
+		files += st->files_lost;
 	}
 	log_info("done: %" PRIu64 " packets seen, %" PRIu64
 		 " refused by the kernel, %" PRIu64 " errors in rules",
@@ -24,6 +25,9 @@ static void report_totals(const struct crew *c, uint64_t lost)
 		log_warn("%" PRIu64 " lines of the audit were lost", lost);
 	if (quiet)
 		log_warn("%" PRIu64 " log lines were left out", quiet);
+	if (files)
+		log_warn("pcap: %" PRIu64 " packets came too fast to be written",
+			 files);
 }
 
 static void report_rules(const struct crew *c)

@@ -13,8 +13,10 @@
 
 #include "base/clock.h"
 #include "daemon/crew.h"
+#include "daemon/expect.h"
 #include "daemon/output.h"
 #include "daemon/report.h"
+#include "daemon/store.h"
 
 /* Between two looks at the workers. */
 #define TICK	      (100 * NSEC_PER_MSEC)
@@ -29,12 +31,17 @@ struct supervisor {
 	struct crew crew;
 	struct output out;
 	struct owner_lookup *owners;
+	struct expect expect;
+	struct store store;
+	struct message_long message; /* the one that came last */
 	int signals;
 	sigset_t old_mask;
 	pid_t command;
 	bool colour;
 	bool up;
 	bool stop;
+	bool tasks; /* some have not ended */
+	bool failed; /* one ended with an error */
 	int status;
 };
 
@@ -113,39 +120,85 @@ static void event_show(struct supervisor *s, struct event *e)
 	output_put(&s->out, line, n);
 }
 
+/* A port for a probe: only while packets are taken, and if tasks there are. */
+static void expect_handle(struct supervisor *s, struct crew_member *m,
+			  const struct message_expect *asked)
+{
+	struct message answer = {.kind = MESSAGE_EXPECTED};
+
+	answer.expect = *asked;
+	answer.expect.error =
+		s->up && s->cfg->capture.probes
+			? expect_add(&s->expect, asked->proto,
+				     &answer.expect.port, asked->any)
+			: -EPERM;
+	crew_tell(m, &answer);
+}
+
+/* When nothing else was asked for, the end of the tasks is that of the
+ * program. */
+static void tasks_ended(struct supervisor *s, const struct message_done *done)
+{
+	s->tasks = false;
+	s->failed |= done->failed;
+	if (done->idle && !s->cfg->command &&
+	    !script_ruleset(s->cfg->script)->count)
+		s->stop = true;
+}
+
+static void message_handle(struct supervisor *s, struct crew_member *m)
+{
+	struct message *msg = &s->message.m;
+	struct error err;
+
+	switch (msg->kind) {
+	case MESSAGE_READY:
+		m->ready = true;
+		break;
+	case MESSAGE_LOG:
+		msg->log.text[sizeof(msg->log.text) - 1] = '\0';
+		log_line(msg->log.level <= LOG_DEBUG ? msg->log.level
+						     : LOG_WARN,
+			 "%s", msg->log.text);
+		break;
+	case MESSAGE_EVENT:
+		event_show(s, &msg->event);
+		break;
+	case MESSAGE_ELSEWHERE:
+		if (capture_elsewhere(s->capture, &err))
+			log_error("%s", err.text);
+		break;
+	case MESSAGE_EXPECT:
+		expect_handle(s, m, &msg->expect);
+		break;
+	case MESSAGE_UNEXPECT:
+		expect_remove(&s->expect, msg->expect.proto, msg->expect.port);
+		break;
+	case MESSAGE_DONE:
+		tasks_ended(s, &msg->done);
+		break;
+	case MESSAGE_PCAP:
+		msg->pcap.name[sizeof(msg->pcap.name) - 1] = '\0';
+		store_put(&s->store, msg->pcap.name, msg->pcap.time,
+			  message_packet(&s->message), msg->pcap.len);
+		break;
+	default: /* not for us to hear */
+		break;
+	}
+}
+
 static void worker_messages(struct supervisor *s, struct crew_member *m)
 {
 	int fds[MESSAGE_FDS];
-	struct error err;
-	struct message msg;
 
 	for (int i = 0; i < MESSAGE_BATCH; i++) {
-		int r = message_receive(m->sock, &msg, fds);
+		int r = message_receive_long(m->sock, &s->message, fds);
 
 		if (r == -EPROTO)
 			continue;
 		if (r <= 0)
 			return;
-		switch (msg.kind) {
-		case MESSAGE_READY:
-			m->ready = true;
-			break;
-		case MESSAGE_LOG:
-			msg.log.text[sizeof(msg.log.text) - 1] = '\0';
-			log_line(msg.log.level <= LOG_DEBUG ? msg.log.level
-							    : LOG_WARN,
-				 "%s", msg.log.text);
-			break;
-		case MESSAGE_EVENT:
-			event_show(s, &msg.event);
-			break;
-		case MESSAGE_ELSEWHERE:
-			if (capture_elsewhere(s->capture, &err))
-				log_error("%s", err.text);
-			break;
-		default: /* not for us to hear */
-			break;
-		}
+		message_handle(s, m);
 	}
 }
 
@@ -184,6 +237,14 @@ static void worker_ended(struct supervisor *s, unsigned i, int status)
 		s->status = 1;
 		s->stop = true;
 		return;
+	}
+	/* The first is the one that has the probes. */
+	if (!i)
+		expect_clear(&s->expect);
+	if (!i && s->tasks) {
+		log_error("the tasks have ended with their worker");
+		s->tasks = false;
+		s->failed = true;
 	}
 	if (WIFSIGNALED(status))
 		log_warn("worker %u was ended by signal %d; starting another",
@@ -300,6 +361,7 @@ static void turn(struct supervisor *s)
 		if (p[3 + i].revents && s->crew.member[i].sock >= 0)
 			worker_messages(s, &s->crew.member[i]);
 	output_flush(&s->out, false);
+	store_flush(&s->store);
 	if (s->out.closed)
 		s->stop = true;
 	crew_watch(&s->crew, clock_monotonic());
@@ -386,6 +448,7 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 	if (r)
 		return r;
 	s->crew.capture = s->capture;
+	s->expect.capture = s->capture;
 	r = start_workers(s, err);
 	if (r || s->stop)
 		return r;
@@ -393,7 +456,9 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 	if (r)
 		return r;
 	s->up = true;
+	s->tasks = cfg->capture.probes;
 	say_capturing(s);
+	crew_up(&s->crew);
 	return 0;
 }
 
@@ -432,6 +497,8 @@ static void supervisor_down(struct supervisor *s)
 		}
 	}
 	output_flush(&s->out, true);
+	store_close(&s->store);
+	expect_clear(&s->expect);
 	capture_close(s->capture);
 	command_end(s);
 	if (s->up)
@@ -474,5 +541,5 @@ int supervisor_run(const struct supervisor_config *cfg)
 	while (!s.stop)
 		turn(&s);
 	supervisor_down(&s);
-	return s.status;
+	return s.status ? s.status : s.failed;
 }

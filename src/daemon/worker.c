@@ -26,6 +26,8 @@ struct worker {
 	double log_tokens;
 	int64_t log_time;
 	struct port *gone; /* freed once no event can name them */
+	bool up;
+	enum { DONE_NOT, DONE_TASKS, DONE_ALL } done; /* as was told */
 };
 
 static void log_to_supervisor(enum log_level level, const char *text, void *arg)
@@ -66,6 +68,53 @@ static void elsewhere_to_supervisor(struct path *path)
 	/* Where it does not get through, the next packet says it again. */
 	if (message_send(((struct worker *)path->event_arg)->sock, &m, NULL, 0))
 		path->told_elsewhere = false;
+}
+
+static int expect_from_supervisor(void *arg, uint32_t id, uint8_t proto,
+				  uint16_t port, bool any)
+{
+	struct message m = {.kind = MESSAGE_EXPECT};
+
+	m.expect.id = id;
+	m.expect.proto = proto;
+	m.expect.port = port;
+	m.expect.any = any;
+	return message_send(((struct worker *)((struct path *)arg)->event_arg)
+				    ->sock, &m, NULL, 0);
+}
+
+static void unexpect_from_supervisor(void *arg, uint8_t proto, uint16_t port)
+{
+	struct message m = {.kind = MESSAGE_UNEXPECT};
+
+	m.expect.proto = proto;
+	m.expect.port = port;
+	/* One that gets lost holds a port until we end. */
+	message_send(((struct worker *)((struct path *)arg)->event_arg)->sock,
+		     &m, NULL, 0);
+}
+
+/* The packet as it would be sent, for a file. */
+static int pcap_to_supervisor(void *arg, const struct packet *p,
+			      const char *name)
+{
+	struct path *path = arg;
+	struct packet copy = {.head = path->made, .size = sizeof(path->made)};
+	struct message m = {.kind = MESSAGE_PCAP};
+	int r = packet_clone(&copy, p);
+
+	if (r)
+		return r;
+	if (copy.offload.need_csum)
+		packet_checksum(&copy, true);
+	strncpy(m.pcap.name, name, sizeof(m.pcap.name) - 1);
+	m.pcap.time = p->time ? p->time : path->context.now;
+	m.pcap.len = copy.len;
+	r = message_send_packet(((struct worker *)path->event_arg)->sock, &m,
+				copy.data);
+	if (r)
+		path->shared->stats.files_lost++;
+	return r;
 }
 
 /* ---- ports -------------------------------------------------------------- */
@@ -182,6 +231,14 @@ static void message_handle(struct worker *w, const struct message *m,
 		break;
 	case MESSAGE_ROUTES:
 		break;
+	case MESSAGE_UP:
+		path_start(&w->path, m->up.tasks);
+		w->up = true;
+		return;
+	case MESSAGE_EXPECTED:
+		path_expected(&w->path, m->expect.id, m->expect.error,
+			      m->expect.port);
+		return;
 	default:
 		return;
 	}
@@ -199,6 +256,37 @@ static void messages_read(struct worker *w)
 		_exit(0); /* the supervisor is gone */
 }
 
+/* ---- time --------------------------------------------------------------- */
+
+/* Tells when the tasks have ended, and when nothing waits any more. */
+static void tell_done(struct worker *w)
+{
+	struct message m = {.kind = MESSAGE_DONE};
+	struct script_waiting waiting;
+
+	if (!w->up || !w->path.rules->probes || w->done == DONE_ALL)
+		return;
+	script_waiting(w->path.script, &waiting);
+	if (waiting.tasks || (waiting.timers && w->done == DONE_TASKS))
+		return;
+	m.done.failed = waiting.failed;
+	m.done.idle = !waiting.timers;
+	/* What does not get through now is told the next time. */
+	if (!message_send(w->sock, &m, NULL, 0))
+		w->done = waiting.timers ? DONE_TASKS : DONE_ALL;
+}
+
+/* Does what is due; ms to wait for packets, until there is more. */
+static int time_passes(struct worker *w)
+{
+	int64_t ns = path_tick(&w->path);
+
+	tell_done(w);
+	if (ns < 0 || ns > BEAT_MS * NSEC_PER_MSEC)
+		return BEAT_MS;
+	return (int)((ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+}
+
 /* ---- the loop ----------------------------------------------------------- */
 
 static void worker_loop(struct worker *w)
@@ -206,7 +294,7 @@ static void worker_loop(struct worker *w)
 	struct epoll_event events[64];
 
 	for (;;) {
-		int n = epoll_wait(w->path.epoll, events, 64, BEAT_MS);
+		int n = epoll_wait(w->path.epoll, events, 64, time_passes(w));
 
 		/* Still alive, for the watchdog. */
 		atomic_fetch_add_explicit(&w->path.shared->beat, 1,
@@ -290,6 +378,11 @@ void worker_run(const struct worker_config *cfg)
 	w->path.event = event_to_supervisor;
 	w->path.elsewhere = elsewhere_to_supervisor;
 	w->path.event_arg = w;
+	w->path.host = (struct script_host){
+		.expect = expect_from_supervisor,
+		.unexpect = unexpect_from_supervisor,
+		.pcap = pcap_to_supervisor,
+	};
 	path_init(&w->path);
 
 	warm_up();

@@ -86,6 +86,11 @@ static const struct {
 	{MESSAGE_LOG, sizeof(struct message_log)},
 	{MESSAGE_EVENT, sizeof(struct event)},
 	{MESSAGE_ELSEWHERE, 0},
+	{MESSAGE_UP, sizeof(struct message_up)},
+	{MESSAGE_EXPECT, sizeof(struct message_expect)},
+	{MESSAGE_EXPECTED, sizeof(struct message_expect)},
+	{MESSAGE_UNEXPECT, sizeof(struct message_expect)},
+	{MESSAGE_DONE, sizeof(struct message_done)},
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
@@ -165,6 +170,51 @@ static void a_message_of_the_wrong_length_is_refused(void **state)
 		send_raw(bytes, right, NULL, 0);
 		assert_int_equal(message_receive(pair[1], &m, fds), 1);
 	}
+}
+
+static void a_packet_is_as_long_as_it_says(void **state)
+{
+	static const struct {
+		uint32_t says, has;
+		bool fits;
+	} cases[] = {
+		{1, 1, true},
+		{1500, 1500, true},
+		{PACKET_MAX, PACKET_MAX, true},
+		{0, 0, false},
+		{1500, 1499, false},
+		{1500, 1501, false},
+		{1500, 0, false},
+		{PACKET_MAX + 1, PACKET_MAX + 1, false},
+		{UINT32_MAX, 100, false},
+	};
+	static struct message_long in, out;
+	size_t start = head + sizeof(struct message_pcap);
+	int fds[MESSAGE_FDS];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		uint8_t *bytes = (uint8_t *)&out + start;
+
+		memset(&out, (int)i + 1, sizeof(out));
+		out.m.kind = MESSAGE_PCAP;
+		out.m.pcap.len = cases[i].says;
+		if (cases[i].fits)
+			assert_int_equal(message_send_packet(pair[0], &out.m,
+							     bytes), 0);
+		else
+			send_raw(&out, start + cases[i].has, NULL, 0);
+		assert_int_equal(message_receive_long(pair[1], &in, fds),
+				 cases[i].fits ? 1 : -EPROTO);
+		if (cases[i].fits)
+			assert_memory_equal(message_packet(&in), bytes,
+					    cases[i].has);
+	}
+	/* Who has no room for it does not get it. */
+	out.m.pcap.len = PACKET_MAX;
+	assert_int_equal(message_send_packet(pair[0], &out.m,
+					     (uint8_t *)&out + start), 0);
+	assert_int_equal(message_receive(pair[1], &in.m, fds), -EPROTO);
 }
 
 static void an_unknown_kind_is_refused_at_every_length(void **state)
@@ -288,6 +338,7 @@ int main(void)
 		TEST(every_kind_arrives_as_it_was_sent),
 		TEST(an_uplink_brings_its_descriptors_in_order),
 		TEST(a_message_of_the_wrong_length_is_refused),
+		TEST(a_packet_is_as_long_as_it_says),
 		TEST(an_unknown_kind_is_refused_at_every_length),
 		TEST(descriptors_nobody_asked_for_are_closed),
 		TEST(an_empty_message_is_not_the_end),
