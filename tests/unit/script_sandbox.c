@@ -72,7 +72,6 @@ static void ways_out_are_closed(void **state)
 			    "'ACCEPT'?"},
 		{"local x = rul", "undefined global 'rul'; did you mean "
 				  "'rule'?"},
-		{"task(1)", "undefined global 'task'"},
 	};
 
 	(void)state;
