@@ -209,9 +209,11 @@ static void look_chain(struct doctor *d, const struct survey_chain *c)
 		    nft_family_name(c->family), c->table, c->name, shared);
 	if (c->base && c->family == NFPROTO_NETDEV)
 		say(d, c->hook == HOOK_EGRESS ? LOG_WARN : LOG_DEBUG,
-		    "chain netdev %s %s of another program sees %s: of the "
-		    "same packets one of the two is first", c->table, c->name,
-		    c->hook == HOOK_EGRESS ? "what leaves" : "what arrives");
+		    "chain netdev %s %s of another program sees %s hook: of "
+		    "the same packets one of the two is first", c->table,
+		    c->name, c->hook == HOOK_EGRESS
+				     ? "what leaves at the egress"
+				     : "what arrives at the ingress");
 }
 
 static void look_chains(struct doctor *d)
