@@ -70,6 +70,11 @@ static const char *hint_for(struct linter *l, const char *name, char *buf,
 	struct nearest n;
 	char local[64];
 
+	/* What Lua has elsewhere. */
+	if (!strcmp(name, "print"))
+		return "; log(...) writes a line";
+	if (!strcmp(name, "dofile") || !strcmp(name, "loadfile"))
+		return "; require \"NAME\" loads a module";
 	nearest_start(&n, name);
 	for (unsigned i = 0; i < l->scope.nlocals; i++) {
 		const struct local *v = &l->scope.local[i];

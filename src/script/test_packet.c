@@ -14,7 +14,7 @@
 static void line(struct text *out, const char *name, const char *want,
 		 const char *got)
 {
-	text_add(out, "  %-18s expected %-18s got %s\n", name, want, got);
+	text_add(out, "  %-18s expected %s, got %s\n", name, want, got);
 }
 
 /* ---- fields -------------------------------------------------------------- */

@@ -1,0 +1,1 @@
+local t = load_text("rule { action = DROP }")

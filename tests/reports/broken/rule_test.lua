@@ -1,0 +1,4 @@
+local t = load_text([[
+
+rule { action = "DROP" }]])
+test("x", function() expect(1).is(1) end)

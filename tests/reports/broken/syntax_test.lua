@@ -1,0 +1,1 @@
+test("x", function() expect(1).is(1)
