@@ -91,6 +91,14 @@ static int emit(struct replay *r, const struct packet *q, enum notes_kind kind)
 	return 0;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* ---- what rules ask for ------------------------------------------------- */
 
 static int host_send(void *arg, struct packet *p)
@@ -115,6 +123,22 @@ static void host_audit(void *arg, struct packet *p, const char *note)
 
 	(void)p;
 	snprintf(e->note, sizeof(e->note), "%s", note);
+}
+
+static int host_pcap(void *arg, const struct packet *p, const char *file)
+{
+	struct replay *r = arg;
+
+	if (is_same_file(file, r->capture) ||
+	    (r->o->write && is_same_file(file, r->o->write)))
+		return -EEXIST;
+	store_put(&r->store, file, r->context.now, p->data, p->len);
+	return 0;
+}
+
+static void host_source(void *arg, struct packet *p)
+{
+	fill_source(arg, p);
 }
 
 static int64_t host_now(void *arg)
@@ -333,6 +357,8 @@ static int run(struct replay *r, const char *in, struct error *err)
 		.audit = host_audit,
 		.now = host_now,
 		.clock = host_clock,
+		.pcap = host_pcap,
+		.source = host_source,
 	};
 	struct error late;
 	int rc;
@@ -347,6 +373,7 @@ static int run(struct replay *r, const char *in, struct error *err)
 	rc = writer_open(r, err);
 	if (rc)
 		return rc;
+	r->capture = in;
 	script_set_host(r->script, &host);
 	rc = frames(r, err);
 	/* A broken file does not take back what was read before. */
@@ -358,14 +385,6 @@ static int run(struct replay *r, const char *in, struct error *err)
 	}
 	replay_summary(r);
 	return rc;
-}
-
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-
-	return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* To write to what is read would destroy it. */
@@ -444,6 +463,7 @@ int command_replay(const struct command *self, int argc, char **argv)
 	}
 out:
 	pcap_writer_close(r.out);
+	store_close(&r.store);
 	pcap_reader_close(r.in);
 	script_free(r.script);
 	notes_close(&r.notes);

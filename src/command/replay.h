@@ -8,6 +8,7 @@
 #include "daemon/event.h"
 #include "daemon/original.h"
 #include "daemon/path.h"
+#include "daemon/store.h"
 
 struct replay {
 	const struct options *o;
@@ -16,6 +17,8 @@ struct replay {
 	struct pcap_reader *in;
 	struct pcap_writer *out; /* NULL: nothing is written */
 	int failed;		 /* what writing came to: -errno */
+	struct store store;	 /* what rules write with pcap() */
+	const char *capture;	 /* the name of what is read */
 	bool colour;
 
 	struct match_context context; /* its now: the file's time */
