@@ -4,6 +4,7 @@ its own, judged from the far side. They need root; the program under test is
 $SLUICE, else build/dev/sluice."""
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -25,6 +26,9 @@ def pytest_sessionstart(session):
         pytest.exit("the end-to-end tests make network namespaces and must be "
                     "run by root: sudo scripts/test", returncode=1)
     net.clean_leftovers()
+    # The kernel loads it for the first nftables rule that says notrack, and
+    # it brings sysctls into every namespace: that is no setting of sluice's.
+    subprocess.run(["modprobe", "-q", "nf_conntrack"], check=False)
 
 
 def pytest_report_header(config):
@@ -44,8 +48,7 @@ def pytest_runtest_protocol(item):
     def overdue(*_):
         raise Overdue("test ran longer than %d s" % seconds)
     old = signal.signal(signal.SIGALRM, overdue)
-    signal.alarm(int(seconds * float(os.environ.get("SLUICE_TEST_PATIENCE",
-                                                    "1"))))
+    signal.alarm(int(seconds * net.PATIENCE))
     try:
         yield
     finally:

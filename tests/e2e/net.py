@@ -16,6 +16,8 @@ import tempfile
 import time
 
 PREFIX = "slt"
+# Time limits are for a machine of its day; an emulated one gets more.
+PATIENCE = float(os.environ.get("SLUICE_TEST_PATIENCE", "1"))
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count(1)
@@ -23,6 +25,7 @@ _serial = itertools.count(1)
 
 def wait_for(cond, what, timeout=10.0, step=0.02):
     """Polls cond until it is true; its value, or AssertionError(what)."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         v = cond()
@@ -44,7 +47,8 @@ class Netns:
     def __init__(self, label):
         self.name = "%s%dx%d%s" % (PREFIX, os.getpid(), next(_serial), label)
         self.children = []
-        subprocess.run(["ip", "netns", "add", self.name], check=True, timeout=10)
+        subprocess.run(["ip", "netns", "add", self.name], check=True,
+                       timeout=10 * PATIENCE)
         with self.entered():
             for dev in ("all", "default"):
                 path = "/proc/sys/net/ipv6/conf/%s/disable_ipv6" % dev
@@ -78,7 +82,8 @@ class Netns:
         if "input" in kw:
             kw.pop("stdin")
         r = subprocess.run(self.argv(cmd), stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=timeout, **kw)
+                           stderr=subprocess.PIPE,
+                           timeout=timeout * PATIENCE, **kw)
         if check and r.returncode != 0:
             raise AssertionError("%s: status %d\n%s%s" % (
                 cmd, r.returncode, r.stdout, r.stderr))
@@ -97,7 +102,7 @@ class Netns:
         """One or several ip commands, a line each, as one batch."""
         r = subprocess.run(["ip", "-n", self.name, "-batch", "-"], text=True,
                            input=lines.strip() + "\n", capture_output=True,
-                           timeout=10)
+                           timeout=10 * PATIENCE)
         assert r.returncode == 0, "ip: %s\n%s" % (lines, r.stderr)
         return r.stdout
 
@@ -120,7 +125,7 @@ class Netns:
 
     def pids(self):
         r = subprocess.run(["ip", "netns", "pids", self.name], text=True,
-                           capture_output=True, timeout=10)
+                           capture_output=True, timeout=10 * PATIENCE)
         return [int(p) for p in r.stdout.split()]
 
     def close(self):
@@ -137,13 +142,13 @@ def close_netns(name):
     """Ends what still runs in a namespace of ours and removes it."""
     assert name.startswith(PREFIX)
     r = subprocess.run(["ip", "netns", "pids", name], text=True,
-                       capture_output=True, timeout=10)
+                       capture_output=True, timeout=10 * PATIENCE)
     for pid in r.stdout.split():
         with contextlib.suppress(ProcessLookupError):
             if int(pid) != os.getpid():
                 os.kill(int(pid), signal.SIGKILL)
     subprocess.run(["ip", "netns", "del", name], capture_output=True,
-                   timeout=10)
+                   timeout=10 * PATIENCE)
 
 
 def clean_leftovers():
@@ -231,7 +236,7 @@ def snapshot(ns):
     """What sluice must leave as it found it: {topic: lines}."""
     ip = lambda *a: subprocess.run(("ip", "-n", ns.name) + a, text=True,
                                    capture_output=True, check=True,
-                                   timeout=10).stdout
+                                   timeout=10 * PATIENCE).stdout
     links = _without(ip("-d", "-o", "link", "show"),
                      r" (state|qlen) \S+", r"promiscuity \d+ ?",
                      r"allmulti \d+ ?",

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from net import snapshot, snapshot_diff, wait_for
+from net import PATIENCE, snapshot, snapshot_diff, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -150,7 +150,7 @@ class Sluice:
 
     def wait(self, timeout=20):
         try:
-            return self.proc.wait(timeout)
+            return self.proc.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError("sluice still runs after %g s:\n%s" % (
                 timeout, self.stderr)) from None
@@ -182,7 +182,7 @@ class Sluice:
         """As kill -9 of the supervisor; no check."""
         if self.proc and self.proc.poll() is None:
             self.proc.kill()
-            self.proc.wait(10)
+            self.proc.wait(10 * PATIENCE)
 
     def __enter__(self):
         try:
@@ -203,7 +203,7 @@ class Sluice:
             if self.proc and self.proc.poll() is None:
                 self.proc.terminate()
                 try:
-                    self.proc.wait(5)
+                    self.proc.wait(5 * PATIENCE)
                 except subprocess.TimeoutExpired:
                     pass
             self.abandon()
