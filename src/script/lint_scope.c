@@ -242,14 +242,14 @@ static void read_expression(struct scope *s)
 
 	if (++s->nesting > SCOPE_DEPTH_MAX)
 		lose(s);
-	do {
+	while (!s->lost) {
 		while (is_one_of(&s->now, unary))
 			advance(s);
 		read_simple(s);
 		if (!is_one_of(&s->now, binary))
 			break;
 		advance(s);
-	} while (!s->lost);
+	}
 	s->nesting--;
 }
 
