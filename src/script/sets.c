@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "script/internal.h"
 
@@ -105,7 +106,8 @@ static int make(lua_State *L)
 	return 1;
 }
 
-/* Relative to the folder of the file that is being loaded. */
+/* Beside the file that is being loaded; else, as a name from the command line
+ * is meant, in the working directory. */
 static int make_file(lua_State *L)
 {
 	struct script *s = script_of(L);
@@ -118,6 +120,10 @@ static int make_file(lua_State *L)
 		lua_pushfstring(L, "%s/%s", s->folder, path);
 	else
 		lua_pushvalue(L, 1);
+	if (access(lua_tostring(L, -1), F_OK)) {
+		lua_pop(L, 1);
+		lua_pushvalue(L, 1);
+	}
 	h = new_set(L, path);
 	if (set_add_file(h->set, lua_tostring(L, -2), &err))
 		return luaL_error(L, "%s", err.text);
