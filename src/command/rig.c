@@ -55,7 +55,7 @@ struct rig {
 	uint8_t made[PACKET_BUFFER];
 };
 
-/* ---- what is kept -------------------------------------------------------- */
+/* ---- what is kept ------------------------------------------------------- */
 
 static void packets_clear(struct packets *list)
 {
@@ -138,7 +138,7 @@ static void clear(struct rig *r)
 	r->trouble = 0;
 }
 
-/* ---- what rules ask for -------------------------------------------------- */
+/* ---- what rules ask for ------------------------------------------------- */
 
 /* What a rule made without saying from whom is from this host. */
 static void host_source(void *arg, struct packet *p)
@@ -213,7 +213,7 @@ static int64_t host_now(void *arg)
 	return ((struct rig *)arg)->context.now;
 }
 
-/* ---- made and gone ------------------------------------------------------- */
+/* ---- made and gone ------------------------------------------------------ */
 
 static void rig_close(struct rig *r)
 {
@@ -287,7 +287,7 @@ fail:
 	return ret;
 }
 
-/* ---- time ---------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------- */
 
 /* Does what is due until now, each at its own time. */
 static int run_until(struct rig *r, int64_t now)
@@ -338,7 +338,7 @@ static int64_t rig_now(const struct rig *r)
 	return r->context.now - EPOCH;
 }
 
-/* ---- a packet ------------------------------------------------------------ */
+/* ---- a packet ----------------------------------------------------------- */
 
 /* The packet as it would arrive: its bytes, and nothing of its past. */
 static void arrive(struct rig *r, struct packet *p, const struct packet *q)
@@ -426,7 +426,7 @@ static int rig_feed(struct rig *r, const struct packet *q,
 	return ret ? ret : r->trouble;
 }
 
-/* ---- counters ------------------------------------------------------------ */
+/* ---- counters ----------------------------------------------------------- */
 
 static uint64_t rig_counted(const struct rig *r, const char *name)
 {

@@ -80,7 +80,7 @@ static void run_file(const struct options *o, const char *path,
 	struct test *t;
 
 	rig_host(&host);
-	if (test_new(&t, path, &o->limits, o->arg, o->nargs,
+	if (testfile_new(&t, path, &o->limits, o->arg, o->nargs,
 		     options_rules_dir(), &host, &err)) {
 		tally->broken++;
 		printf("not ok %u", ++tally->tests);
@@ -89,17 +89,17 @@ static void run_file(const struct options *o, const char *path,
 		log_error("%s", err.text);
 		return;
 	}
-	for (unsigned i = 0; i < test_count(t); i++) {
-		test_run(t, i, &report);
+	for (unsigned i = 0; i < testfile_count(t); i++) {
+		testfile_run(t, i, &report);
 		printf("%s %u", report.passed ? "ok" : "not ok",
 		       ++tally->tests);
-		put_name(base_name(path), test_name(t, i));
+		put_name(base_name(path), testfile_name(t, i));
 		if (report.passed)
 			continue;
 		tally->failed++;
 		put_report(&report);
 	}
-	test_free(t);
+	testfile_free(t);
 }
 
 /* Runs every *_test.lua in a folder; the number of them. */

@@ -15,7 +15,7 @@ static const struct cond *find(const struct match *m, enum match_key key)
 	return NULL;
 }
 
-/* ---- ranges -------------------------------------------------------------- */
+/* ---- ranges ------------------------------------------------------------- */
 
 /* Adds low..high without what out has. */
 static int add_without(struct ranges *r, u128 low, u128 high,
@@ -73,7 +73,7 @@ static bool ranges_within(const struct cond *a, const struct cond *b,
 	return within;
 }
 
-/* ---- addresses ------------------------------------------------------------ */
+/* ---- addresses -------------------------------------------------------- */
 
 static bool has_set(const struct cond *c, const struct set *s)
 {
@@ -110,7 +110,7 @@ static bool addresses_within(const struct cond *a, const struct cond *b)
 	       ranges_within(a, b, 1, address_last(16));
 }
 
-/* ---- the other kinds ------------------------------------------------------ */
+/* ---- the other kinds -------------------------------------------------- */
 
 static bool flags_admitted(const struct cond *c, uint32_t flags)
 {

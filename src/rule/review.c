@@ -29,7 +29,7 @@ static bool is_open(const struct rule *r)
 	return !r->match || !match_conds(r->match);
 }
 
-/* ---- rules that are never reached ---------------------------------------- */
+/* ---- rules that are never reached --------------------------------------- */
 
 static bool is_constant(const struct rule *r)
 {
@@ -61,7 +61,7 @@ static const struct rule *decided_before(const struct ruleset *rs,
 	return by;
 }
 
-/* ---- directions ----------------------------------------------------------- */
+/* ---- directions ------------------------------------------------------- */
 
 static const char *const dirs[] = {
 	[DIR_OUT] = "out",
@@ -97,7 +97,7 @@ static void review_dirs(struct review *v, const struct rule *r)
 			     r->name, dirs[d], dirs[d]);
 }
 
-/* ---- sets ----------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------- */
 
 static void review_sets(struct review *v, const struct rule *r)
 {
@@ -113,7 +113,7 @@ static void review_sets(struct review *v, const struct rule *r)
 				     match_key_name(c->key));
 }
 
-/* ---- all ------------------------------------------------------------------ */
+/* ---- all -------------------------------------------------------------- */
 
 static void review_rule(struct review *v, const struct rule *r)
 {

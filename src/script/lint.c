@@ -61,7 +61,7 @@ static int push_global(struct linter *l, const struct token *name)
 	return lua_rawget(l->L, GLOBALS);
 }
 
-/* ---- globals -------------------------------------------------------------- */
+/* ---- globals ---------------------------------------------------------- */
 
 /* What can be seen where the name stands: locals, and globals. */
 static const char *hint_for(struct linter *l, const char *name, char *buf,
@@ -129,7 +129,7 @@ static void on_assigned(void *arg, const struct token *name, unsigned depth)
 		l->assigned[l->nassigned++] = *name;
 }
 
-/* ---- the rest ------------------------------------------------------------- */
+/* ---- the rest --------------------------------------------------------- */
 
 static void on_method(void *arg, const struct token *name)
 {
@@ -150,7 +150,7 @@ static void on_field(void *arg, const struct token *name, struct reader r)
 		     match);
 }
 
-/* ---- a file --------------------------------------------------------------- */
+/* ---- a file ----------------------------------------------------------- */
 
 static int lint_protected(lua_State *L)
 {

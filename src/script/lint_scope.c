@@ -11,7 +11,7 @@
 static void read_block(struct scope *s);
 static void read_expression(struct scope *s);
 
-/* ---- tokens --------------------------------------------------------------- */
+/* ---- tokens ----------------------------------------------------------- */
 
 static void advance(struct scope *s)
 {
@@ -57,7 +57,7 @@ static struct token take_name(struct scope *s)
 	return name;
 }
 
-/* ---- locals --------------------------------------------------------------- */
+/* ---- locals ----------------------------------------------------------- */
 
 static void declare(struct scope *s, const struct token *name)
 {
@@ -97,7 +97,7 @@ static void inner_block(struct scope *s)
 	s->nlocals = locals;
 }
 
-/* ---- expressions ---------------------------------------------------------- */
+/* ---- expressions ------------------------------------------------------ */
 
 static void read_list(struct scope *s)
 {
@@ -253,7 +253,7 @@ static void read_expression(struct scope *s)
 	s->nesting--;
 }
 
-/* ---- statements ----------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------- */
 
 static void read_if(struct scope *s)
 {

@@ -26,7 +26,7 @@ struct token {
 	unsigned line;
 };
 
-/* ---- lint_token.c ------------------------------------------------------ */
+/* ---- lint_token.c ----------------------------------------------------- */
 
 struct reader {
 	const char *at, *end;
@@ -38,7 +38,7 @@ struct token token_next(struct reader *r);
 /* The token is this text: a name, a word or a mark. */
 bool token_is(const struct token *t, const char *text);
 
-/* ---- lint_scope.c ------------------------------------------------------ */
+/* ---- lint_scope.c ----------------------------------------------------- */
 
 /* What is found in a source. */
 struct scope_events {
@@ -75,7 +75,7 @@ struct scope {
 /* Reads a whole chunk. False: it was not understood to its end. */
 bool scope_read(struct scope *s, const char *text, size_t n);
 
-/* ---- lint_where.c ------------------------------------------------------ */
+/* ---- lint_where.c ----------------------------------------------------- */
 
 /* The match that says what a where's function does, as a person would write
  * it, in buf; false: it is not known to be one. r begins with the function. */

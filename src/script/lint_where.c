@@ -68,7 +68,7 @@ static bool take(struct where *w, const char *text)
 	return true;
 }
 
-/* ---- what is compared ----------------------------------------------------- */
+/* ---- what is compared ------------------------------------------------- */
 
 /* "pkt.a.b": the field. */
 static const struct known *take_field(struct where *w)
@@ -148,7 +148,7 @@ static enum comparison turned(enum comparison c)
 	return other[c];
 }
 
-/* ---- conditions ----------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------- */
 
 /* Adds c; to one on the same key as far as both can be one. */
 static bool add(struct where *w, const struct condition *c)
@@ -263,7 +263,7 @@ static bool take_condition(struct where *w)
 	return take_set(w);
 }
 
-/* ---- the match ------------------------------------------------------------ */
+/* ---- the match -------------------------------------------------------- */
 
 static size_t put(char *buf, size_t size, size_t used, const char *text)
 {

@@ -17,7 +17,7 @@ struct test *test_of(lua_State *L)
 	return script_of(L)->test;
 }
 
-/* ---- a text that grows -------------------------------------------------- */
+/* ---- a text that grows ------------------------------------------------- */
 
 void text_add(struct text *t, const char *fmt, ...)
 {
@@ -51,7 +51,7 @@ void text_clear(struct text *t)
 	*t = (struct text){0};
 }
 
-/* ---- globals ------------------------------------------------------------ */
+/* ---- globals ----------------------------------------------------------- */
 
 static void check_name(lua_State *L, const char *name, size_t n)
 {
@@ -203,7 +203,7 @@ void test_open(lua_State *L)
 	test_expect_open(L);
 }
 
-/* ---- loading ------------------------------------------------------------ */
+/* ---- loading ----------------------------------------------------------- */
 
 static void host_log(void *arg, const char *text)
 {
@@ -252,7 +252,7 @@ static int load(struct test *t, struct error *err)
 	return 0;
 }
 
-int test_new(struct test **out, const char *path,
+int testfile_new(struct test **out, const char *path,
 	     const struct script_limits *limits, const struct script_arg *args,
 	     size_t nargs, const char *rules_dir, const struct test_host *host,
 	     struct error *err)
@@ -277,14 +277,14 @@ int test_new(struct test **out, const char *path,
 	if (!ret)
 		ret = load(t, err);
 	if (ret) {
-		test_free(t);
+		testfile_free(t);
 		return ret;
 	}
 	*out = t;
 	return 0;
 }
 
-void test_free(struct test *t)
+void testfile_free(struct test *t)
 {
 	if (!t)
 		return;
@@ -300,17 +300,17 @@ void test_free(struct test *t)
 	free(t);
 }
 
-unsigned test_count(const struct test *t)
+unsigned testfile_count(const struct test *t)
 {
 	return t->count;
 }
 
-const char *test_name(const struct test *t, unsigned i)
+const char *testfile_name(const struct test *t, unsigned i)
 {
 	return t->names[i];
 }
 
-/* ---- running ------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------- */
 
 static int run_protected(lua_State *L)
 {
@@ -395,7 +395,7 @@ static void check_expectations(struct test *t)
 	t->failed = true;
 }
 
-void test_run(struct test *t, unsigned i, struct test_report *report)
+void testfile_run(struct test *t, unsigned i, struct test_report *report)
 {
 	struct error err;
 	int ret;

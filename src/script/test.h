@@ -66,19 +66,19 @@ struct test_host {
 };
 
 /*
- * Loads a test file; its tests are run by test_run. -ENOENT and other errno
+ * Loads a test file; its tests are run by testfile_run. -ENOENT and other errno
  * from opening it, -EINVAL: it does not load, or there is no test in it; err
  * is one line.
  */
-int test_new(struct test **t, const char *path,
+int testfile_new(struct test **t, const char *path,
 	     const struct script_limits *limits, const struct script_arg *args,
 	     size_t nargs, const char *rules_dir, const struct test_host *host,
 	     struct error *err);
-void test_free(struct test *t); /* NULL is fine */
+void testfile_free(struct test *t); /* NULL is fine */
 
-unsigned test_count(const struct test *t);
+unsigned testfile_count(const struct test *t);
 /* One line; valid as long as t. */
-const char *test_name(const struct test *t, unsigned i);
+const char *testfile_name(const struct test *t, unsigned i);
 
 /* How a test ended; valid until the next one runs. */
 struct test_report {
@@ -86,6 +86,6 @@ struct test_report {
 	const char *at;	  /* "file:line" of what failed; NULL: not known */
 	const char *text; /* lines, each ended by a newline */
 };
-void test_run(struct test *t, unsigned i, struct test_report *report);
+void testfile_run(struct test *t, unsigned i, struct test_report *report);
 
 #endif

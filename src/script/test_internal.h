@@ -54,7 +54,7 @@ void test_push_packet(lua_State *L, const struct packet *p);
 void test_rig_open(lua_State *L);
 void test_expect_open(lua_State *L);
 
-/* ---- test_diff.c ------------------------------------------------------- */
+/* ---- test_diff.c ------------------------------------------------------ */
 
 /* The value at i as a person would write it, on one line, not too long. */
 void diff_value(lua_State *L, int i, struct text *out);
@@ -67,7 +67,7 @@ bool diff_is_same(lua_State *L, int want, int got);
 /* Adds lines that say how they differ. */
 void diff_explain(lua_State *L, int want, int got, struct text *out);
 
-/* ---- test_packet.c ----------------------------------------------------- */
+/* ---- test_packet.c ---------------------------------------------------- */
 
 /* Adds a line for each field that differs. */
 void diff_packets(const struct packet *want, const struct packet *got,

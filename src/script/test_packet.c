@@ -17,7 +17,7 @@ static void line(struct text *out, const char *name, const char *want,
 	text_add(out, "  %-18s expected %s, got %s\n", name, want, got);
 }
 
-/* ---- fields -------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------- */
 
 static const char *field_text(const struct packet *p, enum packet_field f,
 			      char *buf, size_t size)
@@ -84,7 +84,7 @@ static void one_field(const struct packet *want, const struct packet *got,
 	line(out, name, x, y);
 }
 
-/* ---- bytes --------------------------------------------------------------- */
+/* ---- bytes -------------------------------------------------------------- */
 
 static void dump(const char *who, const uint8_t *b, size_t n, size_t from,
 		 struct text *out)
@@ -121,7 +121,7 @@ void diff_bytes(const uint8_t *want, size_t nwant, const uint8_t *got,
 	dump("got", got, ngot, from, out);
 }
 
-/* ---- both ---------------------------------------------------------------- */
+/* ---- both --------------------------------------------------------------- */
 
 /* The options of the IP or TCP header, the payload. */
 struct piece {

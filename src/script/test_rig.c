@@ -26,7 +26,7 @@ static struct rig *check(lua_State *L)
 	return ((struct holder *)luaL_checkudata(L, 1, RIG_TYPE))->rig;
 }
 
-/* ---- making ------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------ */
 
 /* Reads the table of arguments at i; their texts stay on the stack. */
 static size_t read_args(lua_State *L, int i, struct script_arg args[ARGS_MAX])
@@ -129,7 +129,7 @@ static int release(lua_State *L)
 	return 0;
 }
 
-/* ---- results ------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------- */
 
 static const char *const result_names[] = {
 	"verdict", "rule", "error", "packet", "packets", "sent", "log",
@@ -201,7 +201,7 @@ static int push_result(lua_State *L, const struct test_seen *seen)
 	return 1;
 }
 
-/* ---- a packet ----------------------------------------------------------- */
+/* ---- a packet ---------------------------------------------------------- */
 
 static int choose(lua_State *L, const char *what, const char *const *names,
 		  int n)
@@ -287,7 +287,7 @@ static int feed(lua_State *L)
 	return push_result(L, &seen);
 }
 
-/* ---- time and counters -------------------------------------------------- */
+/* ---- time and counters ------------------------------------------------- */
 
 /* The number of seconds at 2 as ns. */
 static int64_t seconds(lua_State *L, const char *what)
