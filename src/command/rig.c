@@ -163,6 +163,8 @@ static void emit(struct rig *r, struct packets *list, const struct packet *q)
 		return;
 	p->time = r->context.now;
 	host_source(r, p);
+	if (r->current)
+		script_flow_made(r->script, q, p);
 }
 
 static int host_send(void *arg, struct packet *p)
@@ -382,18 +384,26 @@ static void decided(struct rig *r, struct packet *p, const struct verdict *v)
 static void walk(struct rig *r, struct packet *p, struct test_seen *seen)
 {
 	struct verdict v;
+	bool failed;
 
 	r->current = p;
 	original_keep(&r->original, p);
-	ruleset_run(r->rules, p, &r->context, script_calls(r->script),
-		    r->counters, &v);
-	seen->verdict = verdict_name(v.kind);
+	if (!script_flow_begin(r->script, p, &v))
+		ruleset_run(r->rules, p, &r->context, script_calls(r->script),
+			    r->counters, &v);
 	seen->rule = v.rule ? v.rule->name : NULL;
-	if (v.kind == VERDICT_ERROR) {
+	failed = v.kind == VERDICT_ERROR;
+	if (failed) {
 		host_failed(r, script_error(r->script));
 		original_restore(&r->original, p);
+		p->undo = &r->original.undo;
 		v.kind = r->rules->on_error;
 	}
+	if (script_flow_end(r->script, p, &v)) {
+		host_failed(r, script_error(r->script));
+		failed = true;
+	}
+	seen->verdict = verdict_name(failed ? VERDICT_ERROR : v.kind);
 	keep(r, &r->after, p);
 	p->undo = NULL;
 	decided(r, p, &v);
