@@ -39,6 +39,6 @@ rule {
 -- The real network behind them is #hops nearer than it looks.
 rule {
   name   = "behind-the-hops",
-  match  = { dst = args.dst },
+  match  = { dst = args.dst, ttl = (#hops + 1) .. "-255" },
   action = function(pkt) pkt.ip.ttl = pkt.ip.ttl - #hops end,
 }

@@ -84,6 +84,7 @@ test("what is no plain question passes", function()
     query("example.com", { flags = 0x2800 }), -- an update
     query("example.com", { count = 2 }),
     query("example.com", { count = 0 }),
+    query(("x"):rep(64) .. ".example.com"), -- a label has 63 at most
   }
   -- Cut off at every byte, and a name that points elsewhere.
   for n = 0, #q.payload - 1 do

@@ -67,6 +67,13 @@ test("what must not be answered dies silently", function()
   end
 end)
 
+test("a TTL of 0 is none that a router would have seen", function()
+  local p = packet { src = "192.0.2.2", dst = "198.51.100.9", ttl = 0, tcp = { dport = 80 } }
+  local r = load_rules("../fake-hops.lua"):feed(p)
+  expect(r.verdict).is("ACCEPT")
+  expect(r.packets).is { p }
+end)
+
 test("dst keeps it to some destinations", function()
   local t = load_rules("../fake-hops.lua", { dst = "203.0.113.0/24" })
   local p = probe(1)

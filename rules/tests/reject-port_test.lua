@@ -35,6 +35,13 @@ test("UDP gets port unreachable", function()
                             icmp = { type = 3, code = "port-unreachable" } }
 end)
 
+test("25 is the default, and no port beside it", function()
+  local t = load_rules("../reject-port.lua")
+  expect(t:feed(to(24, "tcp")).verdict).is("ACCEPT")
+  expect(t:feed(to(25, "tcp")).verdict).is("REJECT")
+  expect(t:feed(to(26, "tcp")).verdict).is("ACCEPT")
+end)
+
 test("a range begins and ends where it says", function()
   local t = load_rules("../reject-port.lua", { port = "6000-6063" })
   for port, verdict in pairs { [5999] = "ACCEPT", [6000] = "REJECT",
