@@ -93,16 +93,19 @@ void cover_find(const struct packet *p, struct cover *c)
 {
 	const struct packet_offload *o = &p->offload;
 
+	uint32_t n = p->transport ? p->len - p->transport : 0;
+
 	*c = (struct cover){.start = p->transport, .end = p->len};
 	c->whole = !(p->flags & PACKET_FRAGMENT);
-	if (packet_has_layer(p, LAYER_TCP)) {
+	/* As packet_has_layer, asked once. */
+	if (p->proto == PROTO_TCP && n >= TCP_FIXED) {
 		c->field = c->start + TCP_CSUM_AT;
-		c->length = p->len - c->start;
+		c->length = n;
 		c->pseudo = true;
-	} else if (packet_has_layer(p, LAYER_UDP)) {
+	} else if (p->proto == PROTO_UDP && n >= UDP_FIXED) {
 		c->pseudo = true;
 		cover_udp(p, c);
-	} else if (packet_has_layer(p, LAYER_ICMP)) {
+	} else if (p->proto == PROTO_ICMP && n >= ICMP_FIXED) {
 		c->field = c->start + ICMP_CSUM_AT;
 	} else {
 		return;

@@ -6,6 +6,7 @@
 #ifndef SLUICE_PACKET_COVER_H
 #define SLUICE_PACKET_COVER_H
 
+#include "base/bytes.h"
 #include "packet/packet.h"
 
 /* Where a checksum stands in its header. */
@@ -35,6 +36,29 @@ struct cover {
 };
 
 void cover_find(const struct packet *p, struct cover *c);
+
+/* A word of 1, 2 or 4 bytes. */
+static inline uint32_t word_get(const uint8_t *b, uint32_t bytes)
+{
+	return bytes == 1 ? *b : bytes == 2 ? get_be16(b) : get_be32(b);
+}
+
+static inline void word_put(uint8_t *b, uint32_t bytes, uint32_t v)
+{
+	if (bytes == 1)
+		*b = (uint8_t)v;
+	else if (bytes == 2)
+		put_be16(b, (uint16_t)v);
+	else
+		put_be32(b, v);
+}
+
+/*
+ * packet_write for a word at off, which the caller knows to be all there, not
+ * to straddle words of the checksum's, to be covered whole or not at all, and
+ * to hold no checksum, no length and nothing that says where headers are.
+ */
+void cover_write(struct packet *p, uint32_t off, uint32_t word, uint32_t bytes);
 
 /* The sum of what is covered, without the checksum field itself; of the
  * pseudo-header alone where partial. */

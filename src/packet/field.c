@@ -50,6 +50,22 @@ const struct packet_field_info packet_fields[FIELD_COUNT] = {
 	[FIELD_ICMP_GATEWAY] = {"gateway", LAYER_ICMP, 4, 32, 0, 4},
 };
 
+/* Fields that are no more than themselves: no checksum, no length, nothing
+ * that says where a header is. */
+static const bool is_plain[FIELD_COUNT] = {
+	[FIELD_IP_DSCP] = true,	    [FIELD_IP_ECN] = true,
+	[FIELD_IP_ID] = true,	    [FIELD_IP_DF] = true,
+	[FIELD_IP_TTL] = true,	    [FIELD_IP_SRC] = true,
+	[FIELD_IP_DST] = true,	    [FIELD_TCP_SPORT] = true,
+	[FIELD_TCP_DPORT] = true,   [FIELD_TCP_SEQ] = true,
+	[FIELD_TCP_ACK_SEQ] = true, [FIELD_TCP_FLAGS] = true,
+	[FIELD_TCP_WINDOW] = true,  [FIELD_TCP_URG_PTR] = true,
+	[FIELD_UDP_SPORT] = true,   [FIELD_UDP_DPORT] = true,
+	[FIELD_ICMP_TYPE] = true,   [FIELD_ICMP_CODE] = true,
+	[FIELD_ICMP_ID] = true,	    [FIELD_ICMP_SEQ] = true,
+	[FIELD_ICMP_MTU] = true,    [FIELD_ICMP_GATEWAY] = true,
+};
+
 static const struct {
 	uint8_t proto;
 	uint8_t fixed;
@@ -83,21 +99,6 @@ static int field_place(const struct packet *p,
 		return -ENOENT;
 	*off = f->offset + (f->layer == LAYER_IP ? 0u : p->transport);
 	return packet_at(p, *off, f->bytes) ? 0 : -ENODATA;
-}
-
-static uint32_t word_get(const uint8_t *b, uint8_t bytes)
-{
-	return bytes == 1 ? *b : bytes == 2 ? get_be16(b) : get_be32(b);
-}
-
-static void word_put(uint8_t *b, uint8_t bytes, uint32_t v)
-{
-	if (bytes == 1)
-		*b = (uint8_t)v;
-	else if (bytes == 2)
-		put_be16(b, (uint16_t)v);
-	else
-		put_be32(b, v);
 }
 
 static uint32_t field_max(const struct packet_field_info *f)
@@ -153,7 +154,14 @@ int packet_set(struct packet *p, enum packet_field f, uint32_t value)
 		return -ERANGE;
 	word = word_get(p->data + off, info->bytes);
 	word &= ~(mask << info->shift);
-	word_put(b, info->bytes, word | value << info->shift);
+	word |= value << info->shift;
+	/* An open checksum further in may cut what is covered anywhere. */
+	if (is_plain[f] && (!p->offload.need_csum ||
+			    p->offload.csum_start == p->transport)) {
+		cover_write(p, off, word, info->bytes);
+		return 0;
+	}
+	word_put(b, info->bytes, word);
 	return packet_write(p, off, b, info->bytes);
 }
 

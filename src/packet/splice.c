@@ -236,6 +236,41 @@ static void write_plain(struct packet *p, uint32_t off, const uint8_t *src,
 				     range_sum(p, covered.a, covered.b));
 }
 
+/* As it stands in a 16-bit sum. */
+static uint32_t word_sum(uint32_t off, uint32_t word, uint32_t bytes)
+{
+	if (bytes == 1)
+		return off & 1 ? word : word << 8;
+	return (word >> 16) + (word & 0xffff);
+}
+
+void cover_write(struct packet *p, uint32_t off, uint32_t word, uint32_t bytes)
+{
+	uint32_t old = word_get(p->data + off, bytes);
+	uint32_t old_sum = word_sum(off, old, bytes);
+	uint32_t new_sum = word_sum(off, word, bytes);
+	bool ip = off < IP_FIXED;
+	struct cover c;
+
+	if (word == old)
+		return;
+	undo_save(p, off + bytes);
+	p->flags |= off == 16 ? PACKET_MODIFIED | PACKET_REDIRECTED
+			      : PACKET_MODIFIED;
+	word_put(p->data + off, bytes, word);
+	if (ip && !(p->flags & PACKET_IP_CSUM_KEPT) &&
+	    checksum_fold(old_sum) != checksum_fold(new_sum))
+		put_be16(p->data + IP_CSUM_AT,
+			 checksum_update(get_be16(p->data + IP_CSUM_AT),
+					 old_sum, new_sum));
+	/* Of the IP header the addresses are in the pseudo-header. */
+	if (off < 12 || p->flags & PACKET_L4_CSUM_KEPT)
+		return;
+	cover_find(p, &c);
+	if (c.field && (ip ? c.pseudo : !c.partial && off < c.end))
+		cover_update(p, &c, old_sum, new_sum);
+}
+
 int packet_write(struct packet *p, uint32_t off, const void *src, uint32_t n)
 {
 	const uint8_t *old = packet_at(p, off, n);

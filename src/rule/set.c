@@ -5,7 +5,9 @@
  * length that does not have the address costs one cache line.
  *
  * A miss costs about 20 ns all the same, and long lists of IPv4 prefixes use
- * 25 lengths. So for each /16 a word says which lengths are worth asking.
+ * 25 lengths. So for each /16 a word says which lengths are worth asking. And
+ * of IPv4 no two prefixes of a length have the same hash, so that a slot with
+ * the right one is the answer, and the member need not be read.
  *
  * Time is only ever what the callers say; nothing here reads a clock.
  */
@@ -24,7 +26,12 @@
 #define TABLE_MIN   8u
 #define BLOCKS	    65536u
 #define BLOCKS_FROM 64u /* a smaller set is quick without */
-#define MEMBERS_MAX (1u << 30)
+#define MEMBERS_MAX (1u << 29)
+
+/* What a slot says of its member, beside its place. */
+#define SLOT_PLACE   (2 * MEMBERS_MAX - 1)
+#define SLOT_EXCLUDE (1u << 31)
+#define SLOT_TIMED   (1u << 30) /* it expires: see the member */
 
 /* An address at the top of 128 bits, so that a prefix of either family is
  * the first bits of it. */
@@ -41,7 +48,7 @@ struct member {
 
 struct slot {
 	uint32_t hash;
-	uint32_t member; /* its place + 1; 0: free */
+	uint32_t member; /* its place + 1, and SLOT_*; 0: free */
 };
 
 struct table {
@@ -139,12 +146,36 @@ static struct key key_cut(struct key k, unsigned length)
 	return k;
 }
 
-static uint32_t key_hash(const struct set *s, struct key k)
+/* No two have the same: each step can be undone. */
+static uint32_t v4_hash(const struct set *s, uint32_t v)
+{
+	v ^= (uint32_t)s->seed[0];
+	v ^= v >> 16;
+	v *= (uint32_t)s->seed[1] | 1;
+	v ^= v >> 15;
+	v *= (uint32_t)(s->seed[1] >> 32) | 1;
+	return v ^ v >> 16;
+}
+
+static uint32_t key_hash(const struct set *s, unsigned family, struct key k)
 {
 	u128 m = (u128)(k.high ^ s->seed[0]) * (k.low ^ s->seed[1]);
 
+	if (!family)
+		return v4_hash(s, (uint32_t)(k.high >> 32));
 	return (uint32_t)((uint64_t)(m >> 64) ^ (uint64_t)m ^
 			  (uint64_t)m >> 32);
+}
+
+static uint32_t slot_place(const struct slot *at)
+{
+	return (at->member & SLOT_PLACE) - 1;
+}
+
+static uint32_t slot_member(uint32_t place, bool exclude, int64_t until)
+{
+	return (place + 1) | (exclude ? SLOT_EXCLUDE : 0) |
+	       (until ? SLOT_TIMED : 0);
 }
 
 /* The slot that has k, or NULL. */
@@ -160,7 +191,7 @@ static struct slot *table_find(const struct set *s, const struct table *t,
 
 		if (t->slot[i].hash != hash)
 			continue;
-		m = &s->member[t->slot[i].member - 1];
+		m = &s->member[slot_place(&t->slot[i])];
 		if (m->key.high == k.high && m->key.low == k.low)
 			return &t->slot[i];
 	}
@@ -226,14 +257,14 @@ static void list_lengths(struct set *s, unsigned family)
 
 static void member_remove(struct set *s, struct table *t, struct slot *at)
 {
-	uint32_t place = at->member;
-	struct member *m = &s->member[place - 1];
+	uint32_t place = slot_place(at);
+	struct member *m = &s->member[place];
 	unsigned family = m->family;
 
 	table_take(t, at);
 	m->used = false;
 	m->until = s->free;
-	s->free = place;
+	s->free = place + 1;
 	s->count--;
 	if (!t->count)
 		list_lengths(s, family);
@@ -279,7 +310,9 @@ static void sweep(struct set *s)
 		if (m->used && !is_alive(m, s->seen))
 			member_remove(
 				s, t,
-				table_find(s, t, key_hash(s, m->key), m->key));
+				table_find(s, t,
+					   key_hash(s, m->family, m->key),
+					   m->key));
 	}
 }
 
@@ -309,12 +342,14 @@ static int reserve_member(struct set *s)
 
 static uint32_t take_member(struct set *s)
 {
-	uint32_t place = s->free;
+	uint32_t place = s->top;
 
-	if (place)
-		s->free = (uint32_t)s->member[place - 1].until;
-	else
-		place = ++s->top;
+	if (s->free) {
+		place = s->free - 1;
+		s->free = (uint32_t)s->member[place].until;
+	} else {
+		s->top++;
+	}
 	s->count++;
 	return place;
 }
@@ -324,6 +359,7 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 	unsigned family = p->address.size == 16;
 	struct table *t;
 	struct slot slot, *old;
+	uint32_t place;
 	struct key k;
 	int ret;
 
@@ -332,11 +368,13 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 		return -EINVAL;
 	k = key_cut(key_of(&p->address), p->length);
 	t = &s->table[family][p->length];
-	slot.hash = key_hash(s, k);
+	slot.hash = key_hash(s, family, k);
 	old = table_find(s, t, slot.hash, k);
 	if (old) {
-		s->member[old->member - 1].exclude = exclude;
-		s->member[old->member - 1].until = until;
+		place = slot_place(old);
+		s->member[place].exclude = exclude;
+		s->member[place].until = until;
+		old->member = slot_member(place, exclude, until);
 		return 0;
 	}
 	ret = reserve_member(s);
@@ -344,8 +382,9 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 		ret = table_grow(t);
 	if (ret)
 		return ret;
-	slot.member = take_member(s);
-	s->member[slot.member - 1] = (struct member){
+	place = take_member(s);
+	slot.member = slot_member(place, exclude, until);
+	s->member[place] = (struct member){
 		.key = k,
 		.until = until,
 		.family = (uint8_t)family,
@@ -357,7 +396,7 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 	if (!t->count++)
 		list_lengths(s, family);
 	if (s->block)
-		block_mark(s, &s->member[slot.member - 1]);
+		block_mark(s, &s->member[place]);
 	return 0;
 }
 
@@ -372,64 +411,92 @@ int set_remove(struct set *s, const struct prefix *p)
 		return -ENOENT;
 	k = key_cut(key_of(&p->address), p->length);
 	t = &s->table[family][p->length];
-	at = table_find(s, t, key_hash(s, k), k);
+	at = table_find(s, t, key_hash(s, family, k), k);
 	if (!at)
 		return -ENOENT;
 	member_remove(s, t, at);
 	return 0;
 }
 
-/* The living member of this length that covers the address, or NULL. */
-static const struct member *find_length(const struct set *s, unsigned family,
-					unsigned length, struct key whole,
-					int64_t now)
+static bool slot_is_alive(const struct set *s, const struct slot *at,
+			  int64_t now)
 {
-	struct key k = key_cut(whole, length);
-	const struct slot *at =
-		table_find(s, &s->table[family][length], key_hash(s, k), k);
-	const struct member *m;
-
-	if (!at)
-		return NULL;
-	m = &s->member[at->member - 1];
-	return is_alive(m, now) ? m : NULL;
+	return !(at->member & SLOT_TIMED) ||
+	       is_alive(&s->member[slot_place(at)], now);
 }
 
-static const struct member *find_by_block(const struct set *s, struct key whole,
-					  int64_t now)
+/* The slot of the living member of this length that covers v, or NULL. */
+static const struct slot *find_v4(const struct set *s, unsigned length,
+				  uint32_t v, int64_t now)
 {
-	uint32_t lengths = s->block[whole.high >> 48];
-	const struct member *m;
+	const struct table *t = &s->table[0][length];
+	uint32_t mask = t->size - 1, hash;
+
+	if (!t->count)
+		return NULL;
+	hash = v4_hash(s, length ? v & UINT32_MAX << (32 - length) : 0);
+	for (uint32_t i = hash & mask; t->slot[i].member; i = (i + 1) & mask)
+		if (t->slot[i].hash == hash)
+			return slot_is_alive(s, &t->slot[i], now) ? &t->slot[i]
+								  : NULL;
+	return NULL;
+}
+
+static const struct slot *find_by_block(const struct set *s, uint32_t v,
+					int64_t now)
+{
+	uint32_t lengths = s->block[v >> 16];
+	const struct slot *at;
 
 	while (lengths) {
 		unsigned length = 32 - (unsigned)__builtin_clz(lengths);
 
-		m = find_length(s, 0, length, whole, now);
-		if (m)
-			return m;
+		at = find_v4(s, length, v, now);
+		if (at)
+			return at;
 		lengths &= ~(1u << (length - 1));
 	}
-	return find_length(s, 0, 0, whole, now);
+	return find_v4(s, 0, v, now);
+}
+
+static const struct slot *find_any_v4(const struct set *s, uint32_t v,
+				      int64_t now)
+{
+	const struct slot *at = NULL;
+
+	if (s->block)
+		return find_by_block(s, v, now);
+	for (unsigned i = 0; i < s->lengths[0] && !at; i++)
+		at = find_v4(s, s->length[0][i], v, now);
+	return at;
+}
+
+static const struct slot *find_any_v6(const struct set *s, struct key whole,
+				      int64_t now)
+{
+	for (unsigned i = 0; i < s->lengths[1]; i++) {
+		unsigned length = s->length[1][i];
+		struct key k = key_cut(whole, length);
+		const struct slot *at = table_find(s, &s->table[1][length],
+						   key_hash(s, 1, k), k);
+
+		if (at && slot_is_alive(s, at, now))
+			return at;
+	}
+	return NULL;
 }
 
 bool set_has(const struct set *s, const struct address *a, int64_t now)
 {
-	unsigned family = a->size == 16;
-	const struct member *m = NULL;
-	struct key whole;
+	const struct slot *at;
 
 	/* For sweep: no set is ever made read-only. */
 	((struct set *)s)->seen = now;
 	if (!a->size)
 		return false;
-	whole = key_of(a);
-	if (!family && s->block)
-		m = find_by_block(s, whole, now);
-	else
-		for (unsigned i = 0; i < s->lengths[family] && !m; i++)
-			m = find_length(s, family, s->length[family][i], whole,
-					now);
-	return m && !m->exclude;
+	at = a->size == 16 ? find_any_v6(s, key_of(a), now)
+			   : find_any_v4(s, get_be32(a->byte), now);
+	return at && !(at->member & SLOT_EXCLUDE);
 }
 
 /* Members that have expired count until their place is needed. */

@@ -24,7 +24,7 @@ static int run(struct script *s, const struct rule *r, int ref,
 	limit_arm(s, s->call_budget);
 	lua_pushcfunction(L, limit_handler);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-	object_push_view(L, p);
+	object_push_view(L, &s->view, p);
 	*status = limit_call(s, 1, 1);
 	if (*status == LUA_OK)
 		return 0;
@@ -35,7 +35,7 @@ static int run(struct script *s, const struct rule *r, int ref,
 
 static void end(struct script *s, int status)
 {
-	object_end_view(s->L);
+	object_end_view(&s->view);
 	limit_disarm(s, status);
 	lua_settop(s->L, 0);
 }

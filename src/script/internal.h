@@ -27,6 +27,7 @@ struct script {
 	struct ruleset *rules;
 	struct script_host host;
 	struct object_env env;
+	struct object_view view;
 	struct test *test;	       /* it runs a test file; or NULL */
 	char *rules_dir;	       /* or NULL */
 	const struct script_arg *args; /* while it is made */

@@ -19,7 +19,8 @@ const char object_packet_key;
 const char object_part_key[LAYERS];
 const char object_names_key;
 const char object_part_names_key[LAYERS];
-static const char view_key;
+static const char object_lookup_key;
+static const char part_lookup_key[LAYERS];
 static const char env_key;
 
 /* ---- which object ---------------------------------------------------- */
@@ -27,14 +28,11 @@ static const char env_key;
 static struct object *object_at(lua_State *L, int i)
 {
 	struct object *o = lua_touserdata(L, i);
-	bool is;
 
-	if (!o || !lua_getmetatable(L, i))
+	/* A light one has no length. */
+	if (!o || lua_rawlen(L, i) < sizeof(*o))
 		return NULL;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_packet_key);
-	is = lua_rawequal(L, -1, -2);
-	lua_pop(L, 2);
-	return is ? o : NULL;
+	return o->tag == &object_packet_key ? o : NULL;
 }
 
 static void check_alive(lua_State *L, const struct object *o)
@@ -78,26 +76,31 @@ uint16_t object_drawn_port(lua_State *L, int i)
 	return object_self(L, i)->port;
 }
 
-void object_push_view(lua_State *L, struct packet *p)
+void object_push_view(lua_State *L, const struct object_view *view,
+		      struct packet *p)
 {
-	struct object *o;
-
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &view_key);
-	o = lua_touserdata(L, -1);
-	o->p = p;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, view->ref);
+	view->object->p = p;
 }
 
-void object_end_view(lua_State *L)
+void object_end_view(const struct object_view *view)
 {
-	struct object *o;
-
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &view_key);
-	o = lua_touserdata(L, -1);
-	o->p = NULL;
-	lua_pop(L, 1);
+	view->object->p = NULL;
 }
 
 /* ---- owned packets --------------------------------------------------- */
+
+/* What a new userdata on top of the stack needs to be an object. */
+static void object_begin(lua_State *L, struct object *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->tag = &object_packet_key;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_lookup_key);
+	o->names = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_packet_key);
+	lua_setmetatable(L, -2);
+}
 
 struct object *object_new(lua_State *L, uint32_t room)
 {
@@ -107,15 +110,13 @@ struct object *object_new(lua_State *L, uint32_t room)
 	if (size > PACKET_BUFFER)
 		size = PACKET_BUFFER;
 	o = lua_newuserdatauv(L, sizeof(*o) + size, SLOT_BUFFER);
-	memset(o, 0, sizeof(*o));
+	object_begin(L, o);
 	memset(o->bytes, 0, size);
 	o->owned = true;
 	o->own.head = o->bytes;
 	o->own.size = size;
 	o->own.data = o->bytes + PACKET_HEADROOM;
 	o->p = &o->own;
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_packet_key);
-	lua_setmetatable(L, -2);
 	return o;
 }
 
@@ -153,21 +154,14 @@ bool object_grow(lua_State *L, int i, struct object *o, uint32_t more)
 /* ---- look-up --------------------------------------------------------- */
 
 /*
- * Upvalues of the four metamethods: the names, and the metatable that what
- * stands at 1 must have. A closure's upvalue is the cheapest thing to reach.
+ * The metamethods below are called by Lua alone, always with a userdata of
+ * their kind at 1: no rule can get at them, since __metatable hides where
+ * they are. So they need not ask what it is.
+ *
+ * Their upvalue is the table of names: a number is a member, a function a
+ * method.
  */
-#define UP_NAMES     lua_upvalueindex(1)
-#define UP_METATABLE lua_upvalueindex(2)
-
-static void *checked_self(lua_State *L)
-{
-	void *u = lua_touserdata(L, 1);
-
-	if (!u || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, UP_METATABLE))
-		luaL_error(L, "not a packet");
-	lua_pop(L, 1);
-	return u;
-}
+#define UP_NAMES lua_upvalueindex(1)
 
 static int unknown_of_packet(lua_State *L)
 {
@@ -201,6 +195,9 @@ static void push_part(lua_State *L, int obj, struct object *o,
 	part = lua_newuserdatauv(L, sizeof(*part), 1);
 	part->object = o;
 	part->layer = layer;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &part_lookup_key[layer]);
+	part->names = lua_touserdata(L, -1);
+	lua_pop(L, 1);
 	lua_pushvalue(L, obj);
 	lua_setiuservalue(L, -2, 1);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_part_key[layer]);
@@ -228,50 +225,64 @@ static int push_iface(lua_State *L, struct object *o)
 	return 1;
 }
 
-static int packet_index(lua_State *L)
+/* The member that the name at 2 stands for, NAME_METHOD or NAME_UNKNOWN. */
+static int find_member(lua_State *L, const struct names *names)
 {
-	struct object *o = checked_self(L);
-	int m;
+	int m = names_find(names, lua_tostring(L, 2));
 
-	check_alive(L, o);
+	if (m != NAME_UNKNOWN)
+		return m;
 	lua_pushvalue(L, 2);
 	switch (lua_rawget(L, UP_NAMES)) {
 	case LUA_TNUMBER:
+		m = (int)lua_tointeger(L, -1);
 		break;
 	case LUA_TFUNCTION:
+		m = NAME_METHOD;
+		break;
+	}
+	lua_pop(L, 1);
+	return m;
+}
+
+static int packet_index(lua_State *L)
+{
+	struct object *o = lua_touserdata(L, 1);
+	int m;
+
+	check_alive(L, o);
+	m = find_member(L, o->names);
+	switch (m) {
+	case NAME_METHOD:
+		lua_rawget(L, UP_NAMES); /* by the name at the top */
 		return 1;
-	default:
+	case NAME_UNKNOWN:
 		return unknown_of_packet(L);
-	}
-	m = (int)lua_tointeger(L, -1);
-	if (m >= MEMBER_PART) {
-		push_part(L, 1, o, (enum packet_layer)(m - MEMBER_PART));
-		return 1;
-	}
-	if (m == MEMBER_IFACE)
+	case MEMBER_IFACE:
 		return push_iface(L, o);
-	if (m == MEMBER_FLOW)
+	case MEMBER_FLOW:
 		return flow_object_push(L, o->p, !o->owned && !o->frozen);
-	return member_push(L, o, m);
+	}
+	if (m < MEMBER_PART)
+		return member_push(L, o, m);
+	push_part(L, 1, o, (enum packet_layer)(m - MEMBER_PART));
+	return 1;
 }
 
 static int packet_newindex(lua_State *L)
 {
-	struct object *o = checked_self(L);
+	struct object *o = lua_touserdata(L, 1);
 	int m;
 
 	check_alive(L, o);
-	lua_pushvalue(L, 2);
-	switch (lua_rawget(L, UP_NAMES)) {
-	case LUA_TNUMBER:
-		break;
-	case LUA_TFUNCTION:
+	m = find_member(L, o->names);
+	switch (m) {
+	case NAME_METHOD:
 		return luaL_error(L, "pkt:%s is a method and cannot be set",
 				  lua_tostring(L, 2));
-	default:
+	case NAME_UNKNOWN:
 		return unknown_of_packet(L);
 	}
-	m = (int)lua_tointeger(L, -1);
 	if (m >= MEMBER_PART)
 		return luaL_error(L, "pkt.%s cannot be set, only its fields",
 				  lua_tostring(L, 2));
@@ -279,32 +290,33 @@ static int packet_newindex(lua_State *L)
 	return 0;
 }
 
-static int part_lookup(lua_State *L, const struct part *part)
+static int part_member(lua_State *L, const struct part *part)
 {
+	int m;
+
 	check_alive(L, part->object);
-	lua_pushvalue(L, 2);
-	if (lua_rawget(L, UP_NAMES) != LUA_TNUMBER)
+	m = find_member(L, part->names);
+	if (m < 0)
 		object_unknown(L, object_layer_name[part->layer], UP_NAMES,
 			       luaL_tolstring(L, 2, NULL));
-	return (int)lua_tointeger(L, -1);
+	return m;
 }
 
 static int part_index(lua_State *L)
 {
-	struct part *part = checked_self(L);
-	int m = part_lookup(L, part);
+	struct part *part = lua_touserdata(L, 1);
 
-	lua_settop(L, 2);
-	return member_push(L, part->object, m);
+	return member_push(L, part->object, part_member(L, part));
 }
 
 static int part_newindex(lua_State *L)
 {
-	struct part *part = checked_self(L);
-	int m = part_lookup(L, part);
+	struct part *part = lua_touserdata(L, 1);
+	int m = part_member(L, part);
 
-	lua_settop(L, 3);
-	lua_getiuservalue(L, 1, 1);
+	/* Only what may change the packet's length asks for its userdata. */
+	if (m >= FIELD_COUNT)
+		lua_getiuservalue(L, 1, 1);
 	member_set(L, 4, part->object, m, 3);
 	return 0;
 }
@@ -336,8 +348,8 @@ static int packet_dump_text(lua_State *L)
  * registers both. name shows in messages, and is all that getmetatable tells.
  */
 static void new_metatable(lua_State *L, const char *name, const void *key,
-			  const void *names_key, lua_CFunction index,
-			  lua_CFunction newindex)
+			  const void *names_key, const void *lookup_key,
+			  lua_CFunction index, lua_CFunction newindex)
 {
 	int names = lua_gettop(L);
 	static const char *const event[] = {"__index", "__newindex"};
@@ -350,10 +362,10 @@ static void new_metatable(lua_State *L, const char *name, const void *key,
 	lua_setfield(L, -2, "__metatable");
 	for (int i = 0; i < 2; i++) {
 		lua_pushvalue(L, names);
-		lua_pushvalue(L, names + 1);
-		lua_pushcclosure(L, f[i], 2);
+		lua_pushcclosure(L, f[i], 1);
 		lua_setfield(L, -2, event[i]);
 	}
+	names_new(L, names, lookup_key);
 	lua_pushvalue(L, names);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, names_key);
 	lua_pushvalue(L, -1);
@@ -389,21 +401,19 @@ static void open_packet(lua_State *L)
 	payload_open(L);
 	make_open(L);
 	new_metatable(L, "packet", &object_packet_key, &object_names_key,
-		      packet_index, packet_newindex);
+		      &object_lookup_key, packet_index, packet_newindex);
 	lua_pushcfunction(L, packet_tostring);
 	lua_setfield(L, -2, "__tostring");
 	lua_pop(L, 1);
 }
 
 /* The view and its parts are made now, so that a packet allocates nothing. */
-static void open_view(lua_State *L)
+static struct object *open_view(lua_State *L)
 {
 	static const uint8_t proto[LAYERS] = {0, 6, 17, 1};
 	struct object *o = lua_newuserdatauv(L, sizeof(*o), SLOT_BUFFER);
 
-	memset(o, 0, sizeof(*o));
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &object_packet_key);
-	lua_setmetatable(L, -2);
+	object_begin(L, o);
 	for (int layer = 0; layer < LAYERS; layer++) {
 		o->own = (struct packet){
 			.header = 20, .transport = 20, .proto = proto[layer]};
@@ -412,10 +422,11 @@ static void open_view(lua_State *L)
 		lua_pop(L, 1);
 	}
 	o->p = NULL;
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &view_key);
+	return o;
 }
 
-void object_open(lua_State *L, const struct object_env *env)
+void object_open(lua_State *L, const struct object_env *env,
+		 struct object_view *view)
 {
 	static const char *const name[LAYERS] = {"packet.ip", "packet.tcp",
 						 "packet.udp", "packet.icmp"};
@@ -425,11 +436,14 @@ void object_open(lua_State *L, const struct object_env *env)
 	for (int layer = 0; layer < LAYERS; layer++) {
 		member_push_names(L, (enum packet_layer)layer);
 		new_metatable(L, name[layer], &object_part_key[layer],
-			      &object_part_names_key[layer], part_index,
+			      &object_part_names_key[layer],
+			      &part_lookup_key[layer], part_index,
 			      part_newindex);
 		lua_pop(L, 1);
 	}
+	text_open(L);
 	open_packet(L);
-	open_view(L);
+	view->object = open_view(L);
+	view->ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	build_open(L);
 }

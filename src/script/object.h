@@ -23,14 +23,23 @@ struct object_env {
 	void *arg;
 };
 
-/* Registers the metatables and the global packet(). env is kept. */
-void object_open(lua_State *L, const struct object_env *env);
+/* The one view of a state. */
+struct object_view {
+	struct object *object;
+	int ref; /* in the registry */
+};
 
-/* Pushes the view and points it at p. No allocation after the first time. */
-void object_push_view(lua_State *L, struct packet *p);
+/* Registers the metatables and the global packet(), and makes the view. env
+ * is kept. */
+void object_open(lua_State *L, const struct object_env *env,
+		 struct object_view *view);
 
-/* Ends every view: reset after each call. Cheap, cannot raise. */
-void object_end_view(lua_State *L);
+/* Pushes the view and points it at p. Allocates nothing. */
+void object_push_view(lua_State *L, const struct object_view *view,
+		      struct packet *p);
+
+/* Ends the view: reset after each call. Cheap, cannot raise. */
+void object_end_view(const struct object_view *view);
 
 /* The packet at stack index i, or raises a Lua error naming what was there.
  * Valid while the object is. */

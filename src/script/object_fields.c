@@ -113,25 +113,6 @@ static uint32_t get(lua_State *L, const struct object *o, int field)
 	return v;
 }
 
-/* inet_ntop goes by way of printf, which is most of a rule's cost. */
-static int push_v4(lua_State *L, uint32_t v)
-{
-	char text[16], *t = text;
-
-	for (int shift = 24; shift >= 0; shift -= 8) {
-		unsigned b = v >> shift & 0xff;
-
-		if (b >= 100)
-			*t++ = (char)('0' + b / 100);
-		if (b >= 10)
-			*t++ = (char)('0' + b / 10 % 10);
-		*t++ = (char)('0' + b % 10);
-		*t++ = '.';
-	}
-	lua_pushlstring(L, text, (size_t)(t - text) - 1);
-	return 1;
-}
-
 static int push_address(lua_State *L, const struct packet *p, int field)
 {
 	struct address a =
@@ -139,7 +120,7 @@ static int push_address(lua_State *L, const struct packet *p, int field)
 	char text[ADDRESS_TEXT_MAX];
 
 	if (a.size == 4)
-		return push_v4(L, (uint32_t)a.byte[0] << 24 |
+		return text_push_v4(L, (uint32_t)a.byte[0] << 24 |
 					  (uint32_t)a.byte[1] << 16 |
 					  (uint32_t)a.byte[2] << 8 | a.byte[3]);
 	if (a.size)
@@ -216,18 +197,8 @@ static int push_whole(lua_State *L, const struct object *o, int m)
 	return 1;
 }
 
-int member_push(lua_State *L, struct object *o, int m)
+static int push_field(lua_State *L, struct object *o, int m)
 {
-	char text[9];
-
-	if (is_flag(m)) {
-		lua_pushboolean(L, (int)(get(L, o, FIELD_TCP_FLAGS) >>
-						 (m - MEMBER_TCP_FIN) &
-					 1));
-		return 1;
-	}
-	if (is_option(m))
-		return option_push(L, o->p, m);
 	switch (m) {
 	case FIELD_IP_SRC:
 	case FIELD_IP_DST:
@@ -237,18 +208,29 @@ int member_push(lua_State *L, struct object *o, int m)
 		lua_pushboolean(L, (int)get(L, o, m));
 		return 1;
 	case FIELD_TCP_FLAGS:
-		lua_pushstring(L, tcp_flags_text((uint8_t)get(L, o, m), text));
-		return 1;
+		return text_push_flags(L, (uint8_t)get(L, o, m));
 	case FIELD_ICMP_GATEWAY:
-		return push_v4(L, get(L, o, m));
-	case MEMBER_ICMP_INNER:
-		return make_inner(L, o->p);
+		return text_push_v4(L, get(L, o, m));
 	default:
-		if (m >= MEMBER_SPORT)
-			return push_whole(L, o, m);
 		lua_pushinteger(L, get(L, o, m));
 		return 1;
 	}
+}
+
+int member_push(lua_State *L, struct object *o, int m)
+{
+	if (m < FIELD_COUNT)
+		return push_field(L, o, m);
+	if (m >= MEMBER_SPORT)
+		return push_whole(L, o, m);
+	if (is_option(m))
+		return option_push(L, o->p, m);
+	if (m == MEMBER_ICMP_INNER)
+		return make_inner(L, o->p);
+	lua_pushboolean(L, (int)(get(L, o, FIELD_TCP_FLAGS) >>
+					 (m - MEMBER_TCP_FIN) &
+				 1));
+	return 1;
 }
 
 /* ---- setting --------------------------------------------------------- */
@@ -393,6 +375,10 @@ static void set_field(lua_State *L, struct object *o, int m, int v)
 	uint32_t n;
 
 	switch (m) {
+	case FIELD_IP_SRC:
+	case FIELD_IP_DST:
+		set_address(L, o, m, v);
+		return;
 	case FIELD_IP_DF:
 	case FIELD_IP_MF:
 		n = boolean(L, m, v);
@@ -428,6 +414,10 @@ void member_set(lua_State *L, int obj, struct object *o, int m, int v)
 			   "%s: a quoted packet (icmp.inner) is for "
 			   "reading; :clone() it to change it",
 			   member_text(L, m));
+	if (m < FIELD_COUNT) {
+		set_field(L, o, m, v);
+		return;
+	}
 	if (is_flag(m)) {
 		set_flag(L, o, m, v);
 		return;
@@ -437,10 +427,6 @@ void member_set(lua_State *L, int obj, struct object *o, int m, int v)
 		return;
 	}
 	switch (m) {
-	case FIELD_IP_SRC:
-	case FIELD_IP_DST:
-		set_address(L, o, m, v);
-		break;
 	case MEMBER_SPORT:
 	case MEMBER_DPORT:
 		set_port(L, o, m, v);
@@ -449,9 +435,6 @@ void member_set(lua_State *L, int obj, struct object *o, int m, int v)
 		payload_set(L, obj, o, v);
 		break;
 	default:
-		if (m >= FIELD_COUNT)
-			luaL_error(L, "%s can be read, not set",
-				   member_text(L, m));
-		set_field(L, o, m, v);
+		luaL_error(L, "%s can be read, not set", member_text(L, m));
 	}
 }

@@ -55,6 +55,8 @@ enum member {
 enum { SLOT_PART = 1, SLOT_BUFFER = SLOT_PART + LAYERS };
 
 struct object {
+	const void *tag; /* &object_packet_key: no other userdata has it */
+	const struct names *names;
 	struct packet *p; /* what it shows; NULL: it is gone */
 	bool owned;	  /* p is own, the bytes are Lua's */
 	bool frozen;	  /* a quotation: for reading only */
@@ -67,6 +69,7 @@ struct object {
 
 /* pkt.tcp and so on. Its user value 1 is the packet's userdata. */
 struct part {
+	const struct names *names;
 	struct object *object;
 	enum packet_layer layer;
 };
@@ -76,6 +79,25 @@ extern const char object_packet_key;	   /* metatable of packets */
 extern const char object_part_key[LAYERS]; /* metatables of parts */
 extern const char object_names_key;	   /* name -> member or method */
 extern const char object_part_names_key[LAYERS];
+
+/* ---- object_names.c -------------------------------------------------- */
+
+#define NAMES_SIZE 128u
+
+enum { NAME_UNKNOWN = -1, NAME_METHOD = -2 };
+
+struct names {
+	struct {
+		const char *text; /* Lua's own copy of it */
+		int member;	  /* or NAME_METHOD */
+	} slot[NAMES_SIZE];
+};
+
+/* Makes one from a table of names, which must stay, and registers it. */
+void names_new(lua_State *L, int table, const void *key);
+
+/* The member that text, a Lua string, names; NULL is unknown, too. */
+int names_find(const struct names *n, const char *text);
 
 /* ---- object.c -------------------------------------------------------- */
 
@@ -101,6 +123,15 @@ int object_unknown(lua_State *L, const char *what, int names, const char *name);
 
 /* The error of a packet/ function for writing to a member. */
 int object_raise(lua_State *L, int m, int error);
+
+/* ---- object_text.c --------------------------------------------------- */
+
+void text_open(lua_State *L);
+
+/* Each pushes a text that is kept for the next time, on top of what it
+ * needed for that, and returns 1. */
+int text_push_v4(lua_State *L, uint32_t v);
+int text_push_flags(lua_State *L, uint8_t flags);
 
 /* ---- object_fields.c ------------------------------------------------- */
 

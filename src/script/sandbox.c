@@ -388,7 +388,7 @@ void sandbox_open(lua_State *L)
 	timer_open(L);
 	tasks_open(L);
 	module_open(L);
-	object_open(L, &s->env);
+	object_open(L, &s->env, &s->view);
 	flow_object_open(L);
 	if (s->test)
 		test_open(L);

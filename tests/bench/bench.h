@@ -15,7 +15,6 @@ struct bench {
 	/* Does the thing n times. */
 	void (*run)(void *arg, unsigned n);
 	void *arg;
-	unsigned ops; /* of the thing measured, each time; 0: 1 */
 
 	/* What came out, each time. */
 	double median, least, allocations;
@@ -30,17 +29,12 @@ void bench_measure(struct bench *b, unsigned count);
 /* A line of the table: the case, ns each time, allocations each time. */
 void bench_print(const struct bench *b, unsigned count);
 
-/* One promise kept or not: value (ns or a ratio) against limit. */
-void bench_promise(const char *what, double value, double limit,
-		   const char *unit);
+/* One promise kept or not, in ns or as a ratio: by the medians, and by the
+ * quickest rounds. */
+void bench_promise(const char *what, double median, double least,
+		   double limit, const char *unit);
 
 /* Ends the program: what cannot be set up cannot be measured. */
 _Noreturn void bench_die(const char *what);
-
-/* ns for one of b's ops beyond what base costs. */
-static inline double bench_each(const struct bench *b, const struct bench *base)
-{
-	return (b->median - base->median) / (b->ops ? b->ops : 1);
-}
 
 #endif

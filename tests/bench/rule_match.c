@@ -262,12 +262,13 @@ int main(void)
 	bench_print(b, MISSES + SETS + 1);
 	puts("");
 	for (unsigned i = 0; i < MISSES; i++)
-		bench_promise(b[i].name, b[i].median, 15, "ns");
+		bench_promise(b[i].name, b[i].median, b[i].least, 15, "ns");
 	for (unsigned i = 0; i < SETS; i += 2)
 		bench_promise(of_sets[i + 1].name,
-			      of_sets[i + 1].median / of_sets[i].median, 2,
-			      "x");
-	bench_promise(of_lots->name, of_lots->median, 100, "ns");
+			      of_sets[i + 1].median / of_sets[i].median,
+			      of_sets[i + 1].least / of_sets[i].least, 2, "x");
+	bench_promise(of_lots->name, of_lots->median, of_lots->least, 100,
+		      "ns");
 
 	for (unsigned i = 0; i < MISSES; i++)
 		match_free(one[i].match);

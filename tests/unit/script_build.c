@@ -45,6 +45,7 @@ static const char gre[] =
 
 static lua_State *L;
 static struct object_env env;
+static struct object_view view;
 static uint8_t buffer[PACKET_BUFFER];
 
 static uint32_t bytes_of(const char *hex, uint8_t *b)
@@ -82,9 +83,9 @@ static int run(const char *hex, const char *code)
 	if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=t"))
 		fail_msg("%s: %s", code, lua_tostring(L, -1));
 	lua_remove(L, 1);
-	object_push_view(L, &p);
+	object_push_view(L, &view, &p);
 	r = lua_pcall(L, 1, 2, 0);
-	object_end_view(L);
+	object_end_view(&view);
 	return r;
 }
 
@@ -488,9 +489,9 @@ static void a_clone_has_no_undo(void **state)
 	lua_settop(L, 0);
 	assert_int_equal(luaL_loadstring(L, "local p = ... return p:clone()"),
 			 LUA_OK);
-	object_push_view(L, &p);
+	object_push_view(L, &view, &p);
 	assert_int_equal(lua_pcall(L, 1, 1, 0), LUA_OK);
-	object_end_view(L);
+	object_end_view(&view);
 	assert_null(object_check(L, 1)->undo);
 	assert_ptr_equal(p.undo, &undo);
 }
@@ -500,7 +501,7 @@ static int setup(void **state)
 	(void)state;
 	L = luaL_newstate();
 	luaL_openlibs(L);
-	object_open(L, &env);
+	object_open(L, &env, &view);
 	return 0;
 }
 

@@ -57,6 +57,7 @@ static const char ipv6[] = "6000000000001140";
 
 static lua_State *L;
 static struct object_env env;
+static struct object_view view;
 static uint8_t buffer[PACKET_BUFFER];
 
 static uint32_t bytes_of(const char *hex, uint8_t *b)
@@ -97,14 +98,14 @@ static const char *run(struct packet *p, const char *code)
 	lua_pushfstring(L, "local pkt = ... %s", code);
 	if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=t"))
 		fail_msg("%s: %s", code, lua_tostring(L, -1));
-	object_push_view(L, p);
+	object_push_view(L, &view, p);
 	r = lua_pcall(L, 1, 1, 0);
 	text = luaL_tolstring(L, -1, &n);
 	if (r && !strncmp(text, "t:1: ", 5))
 		text += 5;
 	snprintf(result, sizeof(result), "%s%s", r ? "error: " : "", text);
 	lua_settop(L, 0);
-	object_end_view(L);
+	object_end_view(&view);
 	return result;
 }
 
@@ -468,10 +469,11 @@ static void a_stale_part_says_what_is_missing(void **state)
 static void the_end_may_come_before_any_view(void **state)
 {
 	lua_State *fresh = luaL_newstate();
+	struct object_view none;
 
 	(void)state;
-	object_open(fresh, &env);
-	object_end_view(fresh);
+	object_open(fresh, &env, &none);
+	object_end_view(&none);
 	assert_int_equal(lua_gettop(fresh), 0);
 	lua_close(fresh);
 }
@@ -504,7 +506,7 @@ static void fields_cost_no_memory(void **state)
 	assert_int_equal(luaL_loadstring(L, code), LUA_OK);
 	for (int i = 0; i < 2; i++) {
 		lua_pushvalue(L, 1);
-		object_push_view(L, &p);
+		object_push_view(L, &view, &p);
 		lua_gc(L, LUA_GCSTOP);
 		before =
 			lua_gc(L, LUA_GCCOUNT) * 1024 + lua_gc(L, LUA_GCCOUNTB);
@@ -514,7 +516,7 @@ static void fields_cost_no_memory(void **state)
 			assert_int_equal(lua_gc(L, LUA_GCCOUNT) * 1024 +
 						 lua_gc(L, LUA_GCCOUNTB),
 					 before);
-		object_end_view(L);
+		object_end_view(&view);
 	}
 	lua_gc(L, LUA_GCRESTART);
 }
@@ -561,7 +563,7 @@ static int setup(void **state)
 	(void)state;
 	L = luaL_newstate();
 	luaL_openlibs(L);
-	object_open(L, &env);
+	object_open(L, &env, &view);
 	return 0;
 }
 

@@ -204,8 +204,6 @@ static void what_does_not_load_says_where_and_why(void **state)
 		{"local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(9999) .. i "
 		 "end",
 		 "t.lua: needs more than 4194304 bytes of memory (--memory)"},
-		{"for i = 1, 1e9 do rule { action = DROP } end",
-		 "t.lua:1: needs more than 4194304 bytes of memory (--memory)"},
 		{"error('told\\nyou')", "t.lua:1: told you"},
 		{"error { 1 }", NULL},
 		{"error()", "t.lua:1: nil"},
@@ -229,6 +227,24 @@ static void what_does_not_load_says_where_and_why(void **state)
 		assert_has(err.text, "t.lua", cases[i].text);
 		script_free(s);
 	}
+}
+
+/* Whether the line can be told depends on what little memory is left. */
+static void rules_without_end_meet_the_ceiling(void **state)
+{
+	static const char text[] = "for i = 1, 1e9 do rule { action = DROP } "
+				   "end";
+	static const struct script_limits limits = {.memory = 4 << 20};
+	struct script *s = make_script(&limits);
+	struct error err = {.text = ""};
+
+	(void)state;
+	assert_int_equal(script_load_text(s, "t.lua", text, sizeof(text) - 1,
+					  &err),
+			 -EINVAL);
+	assert_has(err.text, "t.lua:", text);
+	assert_has(err.text, "needs more than 4194304 bytes of memory", text);
+	script_free(s);
 }
 
 static void a_rule_that_fails_in_a_pcall_leaves_nothing(void **state)
@@ -299,6 +315,7 @@ int main(void)
 		cmocka_unit_test(a_table_becomes_a_rule),
 		cmocka_unit_test(every_kind_of_match_value),
 		cmocka_unit_test(what_does_not_load_says_where_and_why),
+		cmocka_unit_test(rules_without_end_meet_the_ceiling),
 		cmocka_unit_test(a_rule_that_fails_in_a_pcall_leaves_nothing),
 		cmocka_unit_test(policy_and_captures_are_set),
 		cmocka_unit_test(files_share_globals_and_keep_their_order),
