@@ -58,11 +58,14 @@ struct flow {
 	uint8_t verdict;     /* NONE: to the rules; else ACCEPT or DROP */
 	bool anchored;	     /* dropped() has something to free */
 
-	/* TCP. By the end that sends: behind the last byte that passed, and
+	/* TCP, by the end that sends: behind the last byte that passed, and
 	 * the largest segment's payload. */
 	bool known[2];
 	uint32_t passed[2];
 	uint16_t largest[2];
+	uint8_t wscale[2]; /* 0: not known; else its window's shift + 1 */
+	bool edged[2];
+	uint32_t edge[2]; /* where the other's window ends for it */
 	uint8_t streams; /* 1 << end: its bytes go through a function */
 	struct tcp_adjust *adjust; /* NULL: no length was changed */
 

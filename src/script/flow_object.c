@@ -155,12 +155,12 @@ void flows_start(lua_State *L, struct flow *f, unsigned end, uint32_t number)
 	struct script_flows *fs = script_of(L)->flows;
 
 	if (!fs->pool)
-		fs->pool = tcp_pool_new(FLOWS_ADJUSTS, FLOWS_CHUNKS);
+		fs->pool = tcp_pool_new(FLOW_TABLE_SIZE, FLOWS_BLOCKS,
+					FLOWS_CHUNKS);
 	if (fs->pool && !f->adjust)
 		f->adjust = tcp_adjust_take(fs->pool);
 	if (!f->adjust)
-		luaL_error(L, "payload: too many connections have changed "
-			      "their length");
+		luaL_error(L, "payload: no memory for what changes its length");
 	tcp_side_start(&f->adjust->side[end], number);
 }
 
@@ -191,12 +191,9 @@ void flows_resize(lua_State *L, struct packet *p, const char *what)
 	if (!packet_l4_checksum_ok(&was))
 		luaL_error(L, "%s: the checksum of this segment is wrong",
 			   what);
-	at = flows_number(&was);
-	if (!(f->adjust && f->adjust->side[end].active) && f->known[end] &&
-	    tcp_before(at, f->passed[end]))
-		luaL_error(L, "%s: it must keep its length: data behind it "
-			      "has passed already",
-			   what);
+	/* What has passed already stays as it was, and what is behind a gap
+	 * waits: see flow_path.c. */
+	at = f->known[end] ? f->passed[end] : flows_number(&was);
 	flows_start(L, f, end, at);
 }
 

@@ -20,8 +20,11 @@
 #define TCP_SYN 0x02u
 #define TCP_ACK 0x10u
 
-#define OPTION_SACK 5u
-#define OPTION_NOP  1u
+#define OPTION_SACK   5u
+#define OPTION_NOP    1u
+#define OPTION_WSCALE 3u
+
+#define WSCALE_NONE 0xff /* its SYN offered none */
 
 /* Every path carries segments of this size (RFC 9293, 3.7.1). */
 #define SEGMENT_MIN 500u
@@ -105,10 +108,21 @@ bool script_flow_begin(struct script *s, struct packet *p, struct verdict *v)
 
 /* ---- numbers --------------------------------------------------------- */
 
-/* The number of a segment without data, which may be anywhere. */
-static uint32_t empty_number(const struct tcp_side *s, uint32_t at)
+/* The number of a segment without data, which may be anywhere: one that the
+ * receiver takes, though data before it may have been held back. */
+static uint32_t empty_number(const struct flow *f, unsigned end, uint32_t at)
 {
-	return s->active ? tcp_side_new(s, s->next) + (at - s->next) : at;
+	const struct tcp_side *s = &f->adjust->side[end];
+	uint32_t number;
+
+	if (!s->active)
+		return at;
+	/* One that asks for an answer comes before what is acknowledged. */
+	number = tcp_before(at, s->next) ? tcp_side_new(s, at + 1) - 1
+					 : tcp_side_new(s, s->next);
+	if (f->edged[end] && tcp_before(f->edge[end], number))
+		return f->edge[end];
+	return number;
 }
 
 static void translate_sack(const struct tcp_side *theirs, struct packet *p)
@@ -134,19 +148,78 @@ static void translate_sack(const struct tcp_side *theirs, struct packet *p)
 	packet_write(p, (uint32_t)(sack - p->data), out, n);
 }
 
-/* seq grows by seq_more; what is acknowledged is the other side's. */
-static void translate(const struct tcp_side *theirs, struct packet *p,
-		      uint32_t seq_more)
+/*
+ * The window of an answer, which has acknowledged number. What it leaves room
+ * for in the new numbering is shared with what data on its way has grown by:
+ * beyond the window a receiver takes nothing, not even an ACK.
+ */
+static void translate_window(const struct tcp_side *theirs, struct packet *p,
+			     uint32_t number, uint8_t shift)
 {
-	uint32_t ack = field(p, FIELD_TCP_ACK_SEQ);
+	uint32_t last = tcp_side_new(theirs, theirs->next), window, right;
 
-	if (seq_more)
-		packet_set(p, FIELD_TCP_SEQ,
-			   field(p, FIELD_TCP_SEQ) + seq_more);
-	if (!theirs->active || !(field(p, FIELD_TCP_FLAGS) & TCP_ACK))
+	if (tcp_before(last, number))
+		return;
+	right = number + (field(p, FIELD_TCP_WINDOW) << shift);
+	right = theirs->next + (tcp_before(right, last) ? 0 : right - last);
+	window = right - field(p, FIELD_TCP_ACK_SEQ);
+	if ((int32_t)window < 0)
+		window = 0;
+	window = (window + (1u << shift) - 1) >> shift;
+	packet_set(p, FIELD_TCP_WINDOW,
+		   window < UINT16_MAX ? window : UINT16_MAX);
+}
+
+/* The numbers of a packet that end sent: seq grows by more, what it
+ * acknowledges is the other one's. */
+static void translate(const struct flow *f, unsigned end, struct packet *p,
+		      uint32_t more)
+{
+	const struct tcp_side *theirs = &f->adjust->side[!end];
+	uint32_t ack = field(p, FIELD_TCP_ACK_SEQ);
+	uint32_t flags = field(p, FIELD_TCP_FLAGS);
+
+	if (more)
+		packet_set(p, FIELD_TCP_SEQ, field(p, FIELD_TCP_SEQ) + more);
+	if (!theirs->active || !(flags & TCP_ACK))
 		return;
 	packet_set(p, FIELD_TCP_ACK_SEQ, tcp_side_old(theirs, ack, false));
 	translate_sack(theirs, p);
+	if (!(flags & TCP_SYN) && f->edged[!end] && theirs->count &&
+	    f->wscale[end] != WSCALE_NONE)
+		translate_window(theirs, p, ack, f->wscale[end] - 1);
+}
+
+/* The window that a packet opens: its end, in the numbers it speaks of. */
+static void note_window(struct script_flows *fs, const struct packet *was)
+{
+	struct flow *f = fs->flow;
+	unsigned to = !fs->fp.side;
+	uint8_t wscale = f->wscale[fs->fp.side];
+	uint32_t edge = field(was, FIELD_TCP_WINDOW);
+
+	if (!wscale || wscale == WSCALE_NONE)
+		return;
+	/* That of a SYN is not scaled. */
+	if (!(fs->fp.tcp_flags & TCP_SYN))
+		edge <<= wscale - 1;
+	edge += field(was, FIELD_TCP_ACK_SEQ);
+	if (!f->edged[to] || tcp_before(f->edge[to], edge))
+		f->edge[to] = edge;
+	f->edged[to] = true;
+}
+
+/* RFC 7323, 2.2: windows are scaled if both SYNs say so. */
+static void note_wscale(struct flow *f, unsigned end, const struct packet *syn,
+			bool answer)
+{
+	uint8_t n, shift;
+	const uint8_t *o = packet_tcp_option(syn, OPTION_WSCALE, &n);
+
+	shift = o && n >= 3 ? (o[2] < 14 ? o[2] : 14) + 1 : WSCALE_NONE;
+	f->wscale[end] = shift;
+	if (answer && (shift == WSCALE_NONE || f->wscale[!end] == WSCALE_NONE))
+		f->wscale[0] = f->wscale[1] = 1;
 }
 
 /* An ICMP error quotes the numbers that the receiver would have seen; its
@@ -175,17 +248,17 @@ void script_flow_made(struct script *s, const struct packet *made,
 	const struct tcp_adjust *a;
 	uint32_t at;
 
-	if (!fs || made == fs->p || !fs->flow || !fs->flow->adjust ||
+	if (!fs || fs->numbered || made == fs->p || !fs->flow || !fs->flow->adjust ||
 	    !flow_read(&fp, p->data, p->len) || !fp.tcp || !p->payload ||
 	    memcmp(&fp.key, &fs->flow->key, sizeof(fp.key)) ||
 	    fp.side != fs->fp.side)
 		return;
 	a = fs->flow->adjust;
 	at = flows_number(p);
-	translate(&a->side[!fp.side], p,
+	translate(fs->flow, fp.side, p,
 		  (p->len > p->payload
 			   ? tcp_side_new(&a->side[fp.side], at)
-			   : empty_number(&a->side[fp.side], at)) -
+			   : empty_number(fs->flow, fp.side, at)) -
 			  at);
 }
 
@@ -202,8 +275,24 @@ struct segment {
 	uint32_t n;  /* bytes of data */
 	uint32_t at; /* the number of the first */
 	bool fin;
+	uint32_t more; /* what its number grows by */
 	bool failed;
 };
+
+/* Payload of the largest segment that surely gets through. */
+static uint16_t segment_size(const struct segment *g)
+{
+	uint16_t most = g->f->largest[g->end];
+
+	return most < SEGMENT_MIN ? SEGMENT_MIN : most;
+}
+
+static void clear_fin(struct segment *g)
+{
+	packet_set(g->p, FIELD_TCP_FLAGS,
+		   field(g->p, FIELD_TCP_FLAGS) & ~TCP_FIN);
+	g->fin = false;
+}
 
 static bool set_payload(struct packet *p, const uint8_t *b, uint32_t n)
 {
@@ -212,6 +301,51 @@ static bool set_payload(struct packet *p, const uint8_t *b, uint32_t n)
 	if (n == old && (!n || !memcmp(p->data + p->payload, b, n)))
 		return true;
 	return !packet_splice(p, p->payload, old, b, n);
+}
+
+/* Sends n bytes ahead, in a packet like this one. */
+static bool send_part(const struct segment *g, const uint8_t *b, uint32_t n)
+{
+	struct script_flows *fs = g->s->flows;
+	const struct script_host *host = &g->s->host;
+	struct packet q = {.head = fs->part, .size = sizeof(fs->part)};
+	bool sent;
+
+	if (!host->send || packet_clone(&q, g->p) || !set_payload(&q, b, n))
+		return false;
+	packet_set(&q, FIELD_TCP_FLAGS,
+		   field(&q, FIELD_TCP_FLAGS) & ~TCP_FIN);
+	translate(g->f, g->end, &q, g->more);
+	packet_make_super(&q, segment_size(g));
+	fs->numbered = true;
+	sent = host->send(host->arg, &q) >= 0;
+	fs->numbered = false;
+	return sent;
+}
+
+/* The packet gets these bytes, the last of them if they are too many. */
+static bool put_payload(struct segment *g, const uint8_t *b, uint32_t n)
+{
+	uint32_t room = PACKET_MAX - g->p->payload;
+	uint32_t open = g->f->edge[g->end] - g->at - g->more;
+
+	/* What the receiver has no room for comes again. */
+	if (g->f->edged[g->end] && (int32_t)open < (int32_t)n) {
+		n = (int32_t)open > 0 ? open : 0;
+		if ((int32_t)open < 0)
+			g->more += open;
+		clear_fin(g);
+	}
+	while (n > room) {
+		uint32_t part = room - room % segment_size(g);
+
+		if (!send_part(g, b, part))
+			return false;
+		b += part;
+		n -= part;
+		g->more += part;
+	}
+	return set_payload(g->p, b, n);
 }
 
 /* Remembers what became of it: from the first byte that differs to the last.
@@ -233,40 +367,36 @@ static int remember(struct segment *g, const uint8_t *now, uint32_t n)
 			     g->n - head - tail, now + head, n - head - tail);
 }
 
-/* What rules have made of it goes through the stream's function. */
-static bool put_through(struct segment *g)
+/* What rules have made of it, b, goes through the stream's function. */
+static bool put_through(struct segment *g, const uint8_t **b, size_t *n)
 {
 	struct script_flows *fs = g->s->flows;
-	const uint8_t *b = g->p->data + g->p->payload;
-	size_t n = g->p->len - g->p->payload;
 	int ret;
 
 	/* The function is called once for each byte: it must be possible to
 	 * remember whatever it answers. */
-	if (g->mine->count == TCP_EDITS ||
-	    tcp_pool_chunks_left(fs->pool) < PACKET_MAX / TCP_CHUNK + 1)
+	if (!tcp_side_has_room(fs->pool, g->mine, FLOWS_DATA_MAX))
 		return false;
-	ret = stream_run(g->s, g->f, g->end, &b, &n);
-	if (ret < 0) {
-		g->failed = true;
-		return fs->flow && g->s->rules->on_error == VERDICT_ACCEPT;
-	}
+	ret = stream_run(g->s, g->f, g->end, b, n);
+	g->failed = ret < 0;
 	/* The function may have asked for so many flows that this one went. */
-	return fs->flow && (!ret || set_payload(g->p, b, (uint32_t)n));
+	return fs->flow && (!g->failed || g->s->rules->on_error ==
+						  VERDICT_ACCEPT);
 }
 
 /* Data that was not seen before: as the rules have changed it. */
 static bool fresh(struct segment *g)
 {
-	uint32_t n;
+	const uint8_t *b = g->p->data + g->p->payload;
+	size_t n = g->p->len - g->p->payload;
 
-	if (g->f->streams & 1u << g->end && !put_through(g))
+	if (g->n && g->f->streams & 1u << g->end && !put_through(g, &b, &n))
 		return false;
-	n = g->p->len - g->p->payload;
-	if (remember(g, g->p->data + g->p->payload, n))
+	if (remember(g, b, (uint32_t)n))
 		return false;
+	/* From now on it is remembered: if it gets lost it comes again. */
 	g->mine->next = g->at + g->n + g->fin;
-	return true;
+	return put_payload(g, b, (uint32_t)n);
 }
 
 /* Data that was seen before: as it was changed then. What is new behind it
@@ -283,28 +413,15 @@ static bool again(struct segment *g)
 		return true;
 	if (n + g->fin > left) {
 		n = n < left ? n : left;
-		packet_set(g->p, FIELD_TCP_FLAGS,
-			   field(g->p, FIELD_TCP_FLAGS) & ~TCP_FIN);
-		g->fin = false;
+		clear_fin(g);
 	}
 	size = tcp_side_again(fs->pool, g->mine, g->at, g->b, n, fs->scratch,
-			      PACKET_MAX - g->p->payload);
-	return size >= 0 && set_payload(g->p, fs->scratch, (uint32_t)size);
+			      sizeof(fs->scratch));
+	return size >= 0 && put_payload(g, fs->scratch, (uint32_t)size);
 }
 
-/* A packet that has grown must still fit the way: offload can cut it. */
-static void keep_small(const struct segment *g)
-{
-	uint16_t most = g->f->largest[g->end];
-
-	if (most < SEGMENT_MIN)
-		most = SEGMENT_MIN;
-	if (g->p->len - g->p->payload > g->n)
-		packet_make_super(g->p, most);
-}
-
-/* False: drop it. more: what its number grows by. */
-static bool change_data(struct segment *g, uint32_t *more)
+/* False: drop it. */
+static bool change_data(struct segment *g)
 {
 	if (!g->mine->active)
 		return true;
@@ -312,20 +429,22 @@ static bool change_data(struct segment *g, uint32_t *more)
 		g->mine->base = g->mine->next = g->at;
 	g->mine->any = false;
 	if (!g->n && !g->fin) {
-		*more = empty_number(g->mine, g->at) - g->at;
+		g->more = empty_number(g->f, g->end, g->at) - g->at;
 		/* There is no number for what was added to nothing. */
 		return set_payload(g->p, NULL, 0);
 	}
 	if (tcp_before(g->mine->next, g->at))
 		return false;
-	*more = tcp_side_new(g->mine, g->at) - g->at;
+	g->more = tcp_side_new(g->mine, g->at) - g->at;
 	if (g->at == g->mine->next ? !fresh(g) : !again(g))
 		return false;
 	/* All of it is gone: one number less makes the receiver answer, so
 	 * that the sender learns that it need not send it again. */
 	if (g->n && g->p->len == g->p->payload && !g->fin)
-		*more -= 1;
-	keep_small(g);
+		g->more -= 1;
+	/* What has grown must still fit the way: offload can cut it. */
+	if (g->p->len - g->p->payload > g->n)
+		packet_make_super(g->p, segment_size(g));
 	return true;
 }
 
@@ -360,21 +479,26 @@ static bool end_tcp(struct script *s, struct packet *p, bool *failed)
 		.fin = flags & TCP_FIN,
 	};
 	struct tcp_adjust *a = g.f->adjust;
-	uint32_t more = 0, ack = field(&was, FIELD_TCP_ACK_SEQ);
+	/* was may share its bytes with p. */
+	uint32_t ack = field(&was, FIELD_TCP_ACK_SEQ);
 	bool goes;
 
 	if (!was.payload || !p->payload || !packet_has_layer(p, LAYER_TCP))
 		return true;
 	note_passed(&g, &was);
+	if (flags & TCP_SYN && g.f->class == FLOW_TCP_OPENING)
+		note_wscale(g.f, g.end, &was, flags & TCP_ACK);
+	if (flags & TCP_ACK)
+		note_window(fs, &was);
 	/* An attempt at another connection has numbers of its own. */
 	if (!a || (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		return true;
 	g.mine = &a->side[g.end];
-	goes = change_data(&g, &more);
+	goes = change_data(&g);
 	*failed = g.failed;
 	if (!goes)
 		return false;
-	translate(&a->side[!g.end], p, more);
+	translate(g.f, g.end, p, g.more);
 	if (flags & TCP_ACK)
 		tcp_side_acked(fs->pool, &a->side[!g.end], ack);
 	return true;

@@ -11,10 +11,14 @@
 #include "script/internal.h"
 #include "script/tcp_adjust.h"
 
-/* Connections whose data changes its length, at once; and what is kept of
- * new data until it is acknowledged: 32 MiB. Untouched memory costs none. */
-#define FLOWS_ADJUSTS 16384u
-#define FLOWS_CHUNKS  65536u
+/* Directions with changes on their way, at once (32 MiB of them); and what is
+ * kept of new data until it is acknowledged: 32 MiB. What is never touched
+ * takes no memory. */
+#define FLOWS_BLOCKS 4096u
+#define FLOWS_CHUNKS 65536u
+
+/* The most bytes that the data of one packet may become. */
+#define FLOWS_DATA_MAX (4 * PACKET_MAX)
 
 /* Made when a rule first asks for a flow. */
 struct script_flows {
@@ -28,17 +32,15 @@ struct script_flows {
 	struct flow_packet fp;
 	struct flow *flow; /* NULL: none, or not asked for yet */
 	bool drop;	   /* it must not go: it cannot be changed now */
+	bool numbered;	   /* what is being sent has its numbers already */
 
-	uint8_t scratch[PACKET_MAX];
+	uint8_t scratch[FLOWS_DATA_MAX];
+	uint8_t part[PACKET_BUFFER]; /* of what is too long for one packet */
 };
 
 /* Slots of a flow object: flow.data, and the functions of the streams that
  * end 0 and end 1 send. */
 enum { FLOW_DATA = 1, FLOW_STREAM, FLOW_SLOTS = FLOW_STREAM + 1 };
-
-/* The most that a stream's function may put in place of one segment's data:
- * behind the longest headers it is a packet. */
-#define STREAM_MAX 65415
 
 /* Makes them if need be. Raises. */
 struct script_flows *flows_need(lua_State *L);

@@ -34,12 +34,12 @@ static int call_function(lua_State *L)
 				  "stream: the function returned a %s; expected "
 				  "a string or nil",
 				  luaL_typename(L, -1));
-	if (lua_rawlen(L, -1) > STREAM_MAX)
+	if (lua_rawlen(L, -1) > FLOWS_DATA_MAX)
 		return luaL_error(L,
 				  "stream: the function returned %I bytes in "
 				  "place of %I; %d are the most",
 				  (LUAI_UACINT)lua_rawlen(L, -1),
-				  (LUAI_UACINT)c->n, STREAM_MAX);
+				  (LUAI_UACINT)c->n, (int)FLOWS_DATA_MAX);
 	return 1;
 }
 
@@ -61,7 +61,7 @@ int stream_run(struct script *s, struct flow *f, unsigned end,
 		struct error text;
 
 		limit_message(s, status, "flow:stream", &text);
-		error_set(&s->error, 0, "flow:stream: %s", text.text);
+		error_set(&s->error, 0, "%s", text.text);
 		s->usage.errors++;
 		ret = -EINVAL;
 	} else if (lua_type(L, 2) == LUA_TSTRING) {

@@ -10,15 +10,23 @@ struct chunk {
 	uint8_t byte[TCP_CHUNK];
 };
 
+union block {
+	uint32_t next; /* of those that are free */
+	struct tcp_edit edits[TCP_EDITS];
+};
+
 /* Places never used start at fresh; links are places + 1. */
 struct tcp_pool {
 	struct tcp_adjust *adjusts;
 	uint32_t adjusts_size, adjusts_fresh, adjusts_free;
+	union block *blocks;
+	uint32_t blocks_size, blocks_fresh, blocks_free;
 	struct chunk *chunks;
 	uint32_t chunks_size, chunks_fresh, chunks_free, chunks_used;
 };
 
-struct tcp_pool *tcp_pool_new(uint32_t adjusts, uint32_t chunks)
+struct tcp_pool *tcp_pool_new(uint32_t adjusts, uint32_t blocks,
+			      uint32_t chunks)
 {
 	struct tcp_pool *pool = calloc(1, sizeof(*pool));
 
@@ -26,11 +34,13 @@ struct tcp_pool *tcp_pool_new(uint32_t adjusts, uint32_t chunks)
 		return NULL;
 	pool->adjusts = calloc(adjusts, sizeof(*pool->adjusts));
 	pool->chunks = calloc(chunks, sizeof(*pool->chunks));
-	if (!pool->adjusts || !pool->chunks) {
+	pool->blocks = calloc(blocks, sizeof(*pool->blocks));
+	if (!pool->adjusts || !pool->blocks || !pool->chunks) {
 		tcp_pool_free(pool);
 		return NULL;
 	}
 	pool->adjusts_size = adjusts;
+	pool->blocks_size = blocks;
 	pool->chunks_size = chunks;
 	return pool;
 }
@@ -40,13 +50,39 @@ void tcp_pool_free(struct tcp_pool *pool)
 	if (!pool)
 		return;
 	free(pool->adjusts);
+	free(pool->blocks);
 	free(pool->chunks);
 	free(pool);
 }
 
-uint32_t tcp_pool_chunks_left(const struct tcp_pool *pool)
+/* ---- blocks ---------------------------------------------------------- */
+
+static bool has_block(const struct tcp_pool *pool)
 {
-	return pool->chunks_size - pool->chunks_used;
+	return pool->blocks_free || pool->blocks_fresh < pool->blocks_size;
+}
+
+/* One that the caller has seen to be there. */
+static struct tcp_edit *block_take(struct tcp_pool *pool)
+{
+	uint32_t link = pool->blocks_free;
+
+	if (link)
+		pool->blocks_free = pool->blocks[link - 1].next;
+	else
+		link = ++pool->blocks_fresh;
+	return pool->blocks[link - 1].edits;
+}
+
+static void block_give(struct tcp_pool *pool, struct tcp_side *s)
+{
+	union block *b = (union block *)s->edits;
+
+	if (!b)
+		return;
+	s->edits = NULL;
+	b->next = pool->blocks_free;
+	pool->blocks_free = (uint32_t)(b - pool->blocks) + 1;
 }
 
 /* ---- chunks ---------------------------------------------------------- */
@@ -128,8 +164,7 @@ struct tcp_adjust *tcp_adjust_take(struct tcp_pool *pool)
 		return NULL;
 	a = &pool->adjusts[link - 1];
 	for (int i = 0; i < 2; i++) {
-		a->side[i].active = a->side[i].any = false;
-		a->side[i].count = 0;
+		a->side[i] = (struct tcp_side){.active = false};
 	}
 	return a;
 }
@@ -142,6 +177,7 @@ void tcp_adjust_give(struct tcp_pool *pool, struct tcp_adjust *a)
 		for (uint32_t k = 0; k < s->count; k++)
 			chunks_give(pool, s->edits[k].chunk);
 		s->count = 0;
+		block_give(pool, s);
 	}
 	a->free = pool->adjusts_free;
 	pool->adjusts_free = (uint32_t)(a - pool->adjusts) + 1;
@@ -157,12 +193,22 @@ void tcp_side_start(struct tcp_side *s, uint32_t next)
 	s->base = s->next = next;
 }
 
+bool tcp_side_has_room(const struct tcp_pool *pool, const struct tcp_side *s,
+		       uint32_t size)
+{
+	uint32_t chunks = (size + TCP_CHUNK - 1) / TCP_CHUNK;
+
+	return s->count < TCP_EDITS && (s->edits || has_block(pool)) &&
+	       chunks <= pool->chunks_size - pool->chunks_used;
+}
+
 int tcp_side_edit(struct tcp_pool *pool, struct tcp_side *s, uint32_t at,
 		  uint32_t n, const uint8_t *b, uint32_t size)
 {
-	if (s->count == TCP_EDITS ||
-	    (size + TCP_CHUNK - 1) / TCP_CHUNK > tcp_pool_chunks_left(pool))
+	if (!tcp_side_has_room(pool, s, size))
 		return -ENOBUFS;
+	if (!s->edits)
+		s->edits = block_take(pool);
 	s->edits[s->count++] = (struct tcp_edit){
 		.at = at,
 		.old = n,
@@ -232,6 +278,8 @@ void tcp_side_acked(struct tcp_pool *pool, struct tcp_side *s, uint32_t number)
 		return;
 	s->count = (uint16_t)(s->count - n);
 	memmove(s->edits, s->edits + n, s->count * sizeof(*s->edits));
+	if (!s->count)
+		block_give(pool, s);
 }
 
 /* ---- bytes ----------------------------------------------------------- */

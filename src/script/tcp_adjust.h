@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Replacements of one direction that are not acknowledged yet. */
-#define TCP_EDITS 64
+#define TCP_EDITS 512
 
 #define TCP_CHUNK 508u /* bytes of new data a chunk holds */
 
@@ -33,7 +33,7 @@ struct tcp_side {
 	uint32_t base;	/* old numbering: before it all is acknowledged */
 	uint32_t delta; /* new minus old at base */
 	uint32_t next;	/* old numbering: behind the last byte seen */
-	struct tcp_edit edits[TCP_EDITS];
+	struct tcp_edit *edits; /* a block of the pool; NULL: count is 0 */
 };
 
 struct tcp_adjust {
@@ -43,10 +43,16 @@ struct tcp_adjust {
 
 struct tcp_pool;
 
-/* All that it will ever have, now. */
-struct tcp_pool *tcp_pool_new(uint32_t adjusts, uint32_t chunks);
+/* All that it will ever have, now. blocks: directions with replacements that
+ * are not acknowledged, at once. */
+struct tcp_pool *tcp_pool_new(uint32_t adjusts, uint32_t blocks,
+			      uint32_t chunks);
 void tcp_pool_free(struct tcp_pool *pool);
-uint32_t tcp_pool_chunks_left(const struct tcp_pool *pool);
+
+/* True where size bytes in place of others could be remembered. */
+bool tcp_side_has_room(const struct tcp_pool *pool, const struct tcp_side *s,
+		       uint32_t size);
+
 
 /* One with both sides not active; NULL: none left. */
 struct tcp_adjust *tcp_adjust_take(struct tcp_pool *pool);
