@@ -437,6 +437,11 @@ static void packets_allocate_nothing(void **state)
 		"    pkt.ip.dscp = 46\n"
 		"    pkt.tcp.ack = true\n"
 		"    pkt.dport = pkt.dport + 1\n"
+		"    if pkt.src == pkt.dst or pkt.tcp.flags == 'F' or\n"
+		"       pkt.dir == pkt.way or pkt.proto ~= 'tcp' then\n"
+		"      n = n + pkt:u8(1)\n"
+		"    end\n"
+		"    pkt.dst = '198.51.100.8'\n"
 		"    if n % 3 == 0 then return reject(13) end\n"
 		"    return DROP\n"
 		"  end }",

@@ -428,6 +428,45 @@ static void errors_say_what_would_be_right(void **state)
 	"error: this packet is gone: it was only valid inside the call that "  \
 	"got it"
 
+static void texts_are_right_however_many_there_are(void **state)
+{
+	struct packet p = packet_of(syn);
+	uint32_t v = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		const uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16),
+				      (uint8_t)(v >> 8), (uint8_t)v};
+		char address[ADDRESS_TEXT_MAX], want[120], flags[9];
+		struct address a = address_v4(b);
+
+		address_text(&a, address, sizeof(address));
+		snprintf(want, sizeof(want), "%s %s %s", address, address,
+			 tcp_flags_text((uint8_t)i, flags));
+		assert_int_equal(packet_set_address(&p, FIELD_IP_DST, &a), 0);
+		assert_int_equal(packet_set(&p, FIELD_TCP_FLAGS, i & 255), 0);
+		assert_string_equal(run(&p, "return pkt.dst .. ' ' .. "
+					    "pkt.ip.dst .. ' ' .. "
+					    "pkt.tcp.flags"),
+				    want);
+		/* The first and the last address, and those that share a
+		 * place with others. */
+		v = i == 0 ? 0 : i == 1 ? UINT32_MAX : v * 1664525 + 1013904223;
+	}
+}
+
+static void names_that_are_no_strings_are_no_fields(void **state)
+{
+	(void)state;
+	expect(syn, "return pkt[1]", "error: a packet has no field '1'");
+	expect(syn, "return pkt.ip[2.5]", "error: ip has no field '2.5'");
+	expect(syn, "pkt.ip[true] = 1", "error: ip has no field 'true'");
+	expect(syn, "return pkt[('t'):rep(50)]",
+	       "error: a packet has no field "
+	       "'tttttttttttttttttttttttttttttttttttttttttttttttttt'");
+	expect(syn, "return pkt.ip[('t'):rep(2) .. 'l']", "64");
+}
+
 static void a_view_kept_beyond_its_call_is_gone(void **state)
 {
 	static const char *const uses[] = {
@@ -581,6 +620,8 @@ int main(void)
 		cmocka_unit_test(
 			writes_change_the_bytes_and_keep_checksums_right),
 		cmocka_unit_test(errors_say_what_would_be_right),
+		cmocka_unit_test(texts_are_right_however_many_there_are),
+		cmocka_unit_test(names_that_are_no_strings_are_no_fields),
 		cmocka_unit_test(a_view_kept_beyond_its_call_is_gone),
 		cmocka_unit_test(a_stale_part_says_what_is_missing),
 		cmocka_unit_test(the_end_may_come_before_any_view),
