@@ -1,11 +1,63 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The one place where packets meet Lua. Allocates nothing, and nothing here
- * can raise outside lua_pcall: the view was made when the state was.
+ * The one place where packets meet Lua. Nothing here can raise outside
+ * lua_pcall. Allocates nothing, but another view where the last call may have
+ * kept the one it got.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "script/internal.h"
+
+/*
+ * Could function ref have put its packet where it outlives the call? A plain
+ * value in a variable of its own shows that it is not there; the globals are
+ * read-only, and hold nothing that can be changed unless a rule file put it
+ * there. Timers, coroutines and flows say so themselves.
+ */
+static bool may_have_kept(struct script *s, int ref)
+{
+	lua_State *L = s->L;
+	bool may = false;
+	const char *name;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	for (int i = 1; !may && (name = lua_getupvalue(L, -1, i)); i++) {
+		switch (lua_type(L, -1)) {
+		case LUA_TBOOLEAN:
+		case LUA_TNUMBER:
+		case LUA_TSTRING:
+			break;
+		case LUA_TFUNCTION:
+			may = !lua_iscfunction(L, -1);
+			break;
+		case LUA_TTABLE:
+			may = s->globals || strcmp(name, "_ENV");
+			break;
+		default:
+			may = true;
+		}
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return may;
+}
+
+static int renew(lua_State *L)
+{
+	object_renew_view(L, lua_touserdata(L, 1));
+	return 0;
+}
+
+/* LUA_OK, or why there is no view for this call. */
+static int view_ready(struct script *s)
+{
+	if (!s->view.kept)
+		return LUA_OK;
+	lua_pushcfunction(s->L, renew);
+	lua_pushlightuserdata(s->L, &s->view);
+	return limit_call(s, 1, 0);
+}
 
 /* Runs function ref on p. 0 and its result at index 2, or -1. */
 static int run(struct script *s, const struct rule *r, int ref,
@@ -23,9 +75,12 @@ static int run(struct script *s, const struct rule *r, int ref,
 	}
 	limit_arm(s, s->call_budget);
 	lua_pushcfunction(L, limit_handler);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-	object_push_view(L, &s->view, p);
-	*status = limit_call(s, 1, 1);
+	*status = view_ready(s);
+	if (*status == LUA_OK) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+		object_push_view(L, &s->view, p);
+		*status = limit_call(s, 1, 1);
+	}
 	if (*status == LUA_OK)
 		return 0;
 	limit_message(s, *status, r->origin, &text);
@@ -33,9 +88,11 @@ static int run(struct script *s, const struct rule *r, int ref,
 	return -1;
 }
 
-static void end(struct script *s, int status)
+static void end(struct script *s, int ref, int status)
 {
 	object_end_view(&s->view);
+	if (!s->view.kept)
+		s->view.kept = may_have_kept(s, ref);
 	limit_disarm(s, status);
 	lua_settop(s->L, 0);
 }
@@ -49,7 +106,7 @@ int call_where(void *arg, const struct rule *r, struct packet *p)
 		holds = lua_toboolean(s->L, 2);
 	else
 		s->usage.errors++;
-	end(s, status);
+	end(s, r->where, status);
 	return holds;
 }
 
@@ -70,5 +127,5 @@ void call_action(void *arg, const struct rule *r, struct packet *p,
 	}
 	if (v->kind == VERDICT_ERROR)
 		s->usage.errors++;
-	end(s, status);
+	end(s, r->action, status);
 }

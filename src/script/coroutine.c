@@ -20,6 +20,7 @@ static int call_library(lua_State *L)
 static int create(lua_State *L)
 {
 	limit_spend(L, (uint64_t)script_of(L)->interval);
+	script_of(L)->view.kept = true;
 	return call_library(L);
 }
 

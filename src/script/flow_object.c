@@ -101,8 +101,11 @@ int flow_object_push(lua_State *L, struct packet *p, bool view)
 	struct flow_packet fp;
 	struct flow *f = NULL;
 
-	if (view)
+	if (view) {
+		/* Its data may be given the packet. */
+		fs->script->view.kept = true;
 		f = flows_current(fs, p);
+	}
 	else if (flow_read(&fp, p->data, p->len))
 		f = flow_get(fs->table, &fp, p->dir, script_now(fs->script));
 	if (f)

@@ -28,6 +28,7 @@ struct script {
 	struct script_host host;
 	struct object_env env;
 	struct object_view view;
+	bool globals; /* a rule file made some that can be changed */
 	struct test *test;	       /* it runs a test file; or NULL */
 	char *rules_dir;	       /* or NULL */
 	const struct script_arg *args; /* while it is made */

@@ -425,6 +425,15 @@ static struct object *open_view(lua_State *L)
 	return o;
 }
 
+void object_renew_view(lua_State *L, struct object_view *view)
+{
+	struct object *o = open_view(L);
+
+	lua_rawseti(L, LUA_REGISTRYINDEX, view->ref);
+	view->object = o;
+	view->kept = false;
+}
+
 void object_open(lua_State *L, const struct object_env *env,
 		 struct object_view *view)
 {
@@ -445,5 +454,6 @@ void object_open(lua_State *L, const struct object_env *env,
 	open_packet(L);
 	view->object = open_view(L);
 	view->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	view->kept = false;
 	build_open(L);
 }

@@ -23,16 +23,22 @@ struct object_env {
 	void *arg;
 };
 
-/* The one view of a state. */
+/* The view of a state: the same one for every call, as long as no rule can
+ * have kept it. */
 struct object_view {
 	struct object *object;
-	int ref; /* in the registry */
+	int ref;   /* in the registry */
+	bool kept; /* somebody may hold it: the next call needs another */
 };
 
 /* Registers the metatables and the global packet(), and makes the view. env
  * is kept. */
 void object_open(lua_State *L, const struct object_env *env,
 		 struct object_view *view);
+
+/* Makes another view: what holds the old one keeps a packet that is gone. May
+ * raise for lack of memory; then the old one stays, and stays kept. */
+void object_renew_view(lua_State *L, struct object_view *view);
 
 /* Pushes the view and points it at p. Allocates nothing. */
 void object_push_view(lua_State *L, const struct object_view *view,

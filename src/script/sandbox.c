@@ -299,6 +299,8 @@ static int global_set(lua_State *L)
 	if (lua_rawget(L, -2) != LUA_TNIL)
 		return luaL_error(L, "'%s' is built in; choose another name",
 				  name);
+	if (lua_type(L, 3) >= LUA_TTABLE)
+		script_of(L)->globals = true;
 	lua_settop(L, 4);
 	sandbox_behind(L, 1);
 	lua_pushvalue(L, 2);

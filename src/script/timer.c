@@ -275,6 +275,7 @@ static struct entry *call_later(lua_State *L, const char *what, int64_t least)
 		luaL_error(L, "%s: what is to be called must be a function, "
 			      "not a %s", what, luaL_typename(L, 2));
 	e = entry_new(L, 2, ns < least ? least : ns);
+	script_of(L)->view.kept = true;
 	e->period = ns < least ? least : ns;
 	return e;
 }
