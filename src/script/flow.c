@@ -33,7 +33,6 @@ struct flow_table {
 	uint32_t mask;
 	uint64_t seed[2];
 	uint32_t newest[FLOW_CLASSES], oldest[FLOW_CLASSES];
-	unsigned sweep; /* the class to look at next */
 	void (*dropped)(void *arg, struct flow *f);
 	void *arg;
 	uint32_t *bucket;
@@ -173,7 +172,7 @@ bool flow_read_packet(struct flow_packet *fp, const struct packet *p)
 	/* As many bytes as any change keeps hold every header that counts. */
 	if (undo && undo->saved)
 		return flow_read(fp, undo->bytes, undo->saved);
-	return flow_read(fp, p->data, p->len);
+	return !(p->flags & PACKET_ODD) && flow_read(fp, p->data, p->len);
 }
 
 static uint32_t key_bucket(const struct flow_table *t, const struct flow_key *k)
@@ -262,14 +261,17 @@ static bool is_expired(const struct flow *f, int64_t now)
 	return now - f->last > idle_max[f->class];
 }
 
-/* Looks at one list's end a time. */
+/* Drops more than one packet can add. */
 static void sweep(struct flow_table *t, int64_t now)
 {
-	struct flow *f = linked(t, t->oldest[t->sweep]);
+	for (int c = 0; c < FLOW_CLASSES; c++)
+		for (int i = 0; i < 2; i++) {
+			struct flow *f = linked(t, t->oldest[c]);
 
-	t->sweep = (t->sweep + 1) % FLOW_CLASSES;
-	if (f && is_expired(f, now))
-		flow_drop(t, f);
+			if (!f || !is_expired(f, now))
+				break;
+			flow_drop(t, f);
+		}
 }
 
 static struct flow *take_place(struct flow_table *t)

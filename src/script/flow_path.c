@@ -16,16 +16,6 @@
 #include "base/bytes.h"
 #include "script/flow_use.h"
 
-#define TCP_FIN 0x01u
-#define TCP_SYN 0x02u
-#define TCP_ACK 0x10u
-
-#define OPTION_SACK   5u
-#define OPTION_NOP    1u
-#define OPTION_WSCALE 3u
-
-#define WSCALE_NONE 0xff /* its SYN offered none */
-
 /* Every path carries segments of this size (RFC 9293, 3.7.1). */
 #define SEGMENT_MIN 500u
 
@@ -47,11 +37,12 @@ struct packet flows_arrived(struct packet *p)
 	if (!undo || !undo->saved)
 		return was;
 	was.head = was.data = undo->bytes;
-	was.size = was.len = PACKET_MAX;
+	was.size = was.len = p->len + p->tail > undo->saved ? p->len + p->tail
+							     : undo->saved;
 	was.tail = 0;
 	packet_parse(&was);
-	/* Whatever moves bytes saves them all first. */
-	if (undo->saved < was.len) {
+	/* What was not saved was not moved either. */
+	if (was.header && undo->saved < was.len) {
 		memcpy(undo->bytes + undo->saved, p->data + undo->saved,
 		       was.len - undo->saved);
 		undo->saved = was.len;
@@ -59,18 +50,10 @@ struct packet flows_arrived(struct packet *p)
 	return was;
 }
 
-static uint32_t field(const struct packet *p, enum packet_field f)
-{
-	uint32_t v = 0;
-
-	packet_get(p, f, &v);
-	return v;
-}
-
 uint32_t flows_number(const struct packet *p)
 {
-	return field(p, FIELD_TCP_SEQ) +
-	       !!(field(p, FIELD_TCP_FLAGS) & TCP_SYN);
+	return flows_field(p, FIELD_TCP_SEQ) +
+	       !!(flows_field(p, FIELD_TCP_FLAGS) & TCP_SYN);
 }
 
 struct flow *flows_current(struct script_flows *fs, struct packet *p)
@@ -106,140 +89,6 @@ bool script_flow_begin(struct script *s, struct packet *p, struct verdict *v)
 	return true;
 }
 
-/* ---- numbers --------------------------------------------------------- */
-
-/* The number of a segment without data, which may be anywhere: one that the
- * receiver takes, though data before it may have been held back. */
-static uint32_t empty_number(const struct flow *f, unsigned end, uint32_t at)
-{
-	const struct tcp_side *s = &f->adjust->side[end];
-	uint32_t number;
-
-	if (!s->active)
-		return at;
-	/* One that asks for an answer comes before what is acknowledged. */
-	number = tcp_before(at, s->next) ? tcp_side_new(s, at + 1) - 1
-					 : tcp_side_new(s, s->next);
-	if (f->edged[end] && tcp_before(f->edge[end], number))
-		return f->edge[end];
-	return number;
-}
-
-static void translate_sack(const struct tcp_side *theirs, struct packet *p)
-{
-	uint8_t n, out[40];
-	const uint8_t *sack = packet_tcp_option(p, OPTION_SACK, &n);
-
-	if (!sack || n > sizeof(out))
-		return;
-	memcpy(out, sack, n);
-	for (uint8_t *b = out + 2; b + 8 <= out + n; b += 8) {
-		uint32_t left = tcp_side_old(theirs, get_be32(b), true);
-		uint32_t right = tcp_side_old(theirs, get_be32(b + 4), false);
-
-		if (!tcp_before(left, right)) {
-			/* Part of what was replaced: it says nothing. */
-			memset(out, OPTION_NOP, n);
-			break;
-		}
-		put_be32(b, left);
-		put_be32(b + 4, right);
-	}
-	packet_write(p, (uint32_t)(sack - p->data), out, n);
-}
-
-/*
- * The window of an answer, which has acknowledged number. What it leaves room
- * for in the new numbering is shared with what data on its way has grown by:
- * beyond the window a receiver takes nothing, not even an ACK.
- */
-static void translate_window(const struct tcp_side *theirs, struct packet *p,
-			     uint32_t number, uint8_t shift)
-{
-	uint32_t last = tcp_side_new(theirs, theirs->next), window, right;
-
-	if (tcp_before(last, number))
-		return;
-	right = number + (field(p, FIELD_TCP_WINDOW) << shift);
-	right = theirs->next + (tcp_before(right, last) ? 0 : right - last);
-	window = right - field(p, FIELD_TCP_ACK_SEQ);
-	if ((int32_t)window < 0)
-		window = 0;
-	window = (window + (1u << shift) - 1) >> shift;
-	packet_set(p, FIELD_TCP_WINDOW,
-		   window < UINT16_MAX ? window : UINT16_MAX);
-}
-
-/* The numbers of a packet that end sent: seq grows by more, what it
- * acknowledges is the other one's. */
-static void translate(const struct flow *f, unsigned end, struct packet *p,
-		      uint32_t more)
-{
-	const struct tcp_side *theirs = &f->adjust->side[!end];
-	uint32_t ack = field(p, FIELD_TCP_ACK_SEQ);
-	uint32_t flags = field(p, FIELD_TCP_FLAGS);
-
-	if (more)
-		packet_set(p, FIELD_TCP_SEQ, field(p, FIELD_TCP_SEQ) + more);
-	if (!theirs->active || !(flags & TCP_ACK))
-		return;
-	packet_set(p, FIELD_TCP_ACK_SEQ, tcp_side_old(theirs, ack, false));
-	translate_sack(theirs, p);
-	if (!(flags & TCP_SYN) && f->edged[!end] && theirs->count &&
-	    f->wscale[end] != WSCALE_NONE)
-		translate_window(theirs, p, ack, f->wscale[end] - 1);
-}
-
-/* The window that a packet opens: its end, in the numbers it speaks of. */
-static void note_window(struct script_flows *fs, const struct packet *was)
-{
-	struct flow *f = fs->flow;
-	unsigned to = !fs->fp.side;
-	uint8_t wscale = f->wscale[fs->fp.side];
-	uint32_t edge = field(was, FIELD_TCP_WINDOW);
-
-	if (!wscale || wscale == WSCALE_NONE)
-		return;
-	/* That of a SYN is not scaled. */
-	if (!(fs->fp.tcp_flags & TCP_SYN))
-		edge <<= wscale - 1;
-	edge += field(was, FIELD_TCP_ACK_SEQ);
-	if (!f->edged[to] || tcp_before(f->edge[to], edge))
-		f->edge[to] = edge;
-	f->edged[to] = true;
-}
-
-/* RFC 7323, 2.2: windows are scaled if both SYNs say so. */
-static void note_wscale(struct flow *f, unsigned end, const struct packet *syn,
-			bool answer)
-{
-	uint8_t n, shift;
-	const uint8_t *o = packet_tcp_option(syn, OPTION_WSCALE, &n);
-
-	shift = o && n >= 3 ? (o[2] < 14 ? o[2] : 14) + 1 : WSCALE_NONE;
-	f->wscale[end] = shift;
-	if (answer && (shift == WSCALE_NONE || f->wscale[!end] == WSCALE_NONE))
-		f->wscale[0] = f->wscale[1] = 1;
-}
-
-/* An ICMP error quotes the numbers that the receiver would have seen; its
- * addressee knows the others. */
-static void translate_quote(const struct tcp_side *theirs, struct packet *p)
-{
-	uint32_t inner = p->transport + 8u;
-	const uint8_t *b = packet_at(p, inner, 20);
-	uint8_t seq[4];
-
-	if (!b || p->proto != IPPROTO_ICMP || b[9] != IPPROTO_TCP)
-		return;
-	inner += (b[0] & 0xfu) * 4 + 4;
-	b = packet_at(p, inner, 4);
-	if (!b)
-		return;
-	put_be32(seq, tcp_side_old(theirs, get_be32(b), false));
-	packet_write(p, inner, seq, 4);
-}
-
 void script_flow_made(struct script *s, const struct packet *made,
 		      struct packet *p)
 {
@@ -255,10 +104,10 @@ void script_flow_made(struct script *s, const struct packet *made,
 		return;
 	a = fs->flow->adjust;
 	at = flows_number(p);
-	translate(fs->flow, fp.side, p,
+	numbers_translate(fs->flow, fp.side, p,
 		  (p->len > p->payload
 			   ? tcp_side_new(&a->side[fp.side], at)
-			   : empty_number(fs->flow, fp.side, at)) -
+			   : numbers_empty(fs->flow, fp.side, at)) -
 			  at);
 }
 
@@ -290,7 +139,7 @@ static uint16_t segment_size(const struct segment *g)
 static void clear_fin(struct segment *g)
 {
 	packet_set(g->p, FIELD_TCP_FLAGS,
-		   field(g->p, FIELD_TCP_FLAGS) & ~TCP_FIN);
+		   flows_field(g->p, FIELD_TCP_FLAGS) & ~TCP_FIN);
 	g->fin = false;
 }
 
@@ -314,8 +163,8 @@ static bool send_part(const struct segment *g, const uint8_t *b, uint32_t n)
 	if (!host->send || packet_clone(&q, g->p) || !set_payload(&q, b, n))
 		return false;
 	packet_set(&q, FIELD_TCP_FLAGS,
-		   field(&q, FIELD_TCP_FLAGS) & ~TCP_FIN);
-	translate(g->f, g->end, &q, g->more);
+		   flows_field(&q, FIELD_TCP_FLAGS) & ~TCP_FIN);
+	numbers_translate(g->f, g->end, &q, g->more);
 	packet_make_super(&q, segment_size(g));
 	fs->numbered = true;
 	sent = host->send(host->arg, &q) >= 0;
@@ -429,7 +278,7 @@ static bool change_data(struct segment *g)
 		g->mine->base = g->mine->next = g->at;
 	g->mine->any = false;
 	if (!g->n && !g->fin) {
-		g->more = empty_number(g->f, g->end, g->at) - g->at;
+		g->more = numbers_empty(g->f, g->end, g->at) - g->at;
 		/* There is no number for what was added to nothing. */
 		return set_payload(g->p, NULL, 0);
 	}
@@ -480,16 +329,16 @@ static bool end_tcp(struct script *s, struct packet *p, bool *failed)
 	};
 	struct tcp_adjust *a = g.f->adjust;
 	/* was may share its bytes with p. */
-	uint32_t ack = field(&was, FIELD_TCP_ACK_SEQ);
+	uint32_t ack = flows_field(&was, FIELD_TCP_ACK_SEQ);
 	bool goes;
 
 	if (!was.payload || !p->payload || !packet_has_layer(p, LAYER_TCP))
 		return true;
 	note_passed(&g, &was);
 	if (flags & TCP_SYN && g.f->class == FLOW_TCP_OPENING)
-		note_wscale(g.f, g.end, &was, flags & TCP_ACK);
+		numbers_wscale(g.f, g.end, &was, flags & TCP_ACK);
 	if (flags & TCP_ACK)
-		note_window(fs, &was);
+		numbers_window(fs, &was);
 	/* An attempt at another connection has numbers of its own. */
 	if (!a || (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		return true;
@@ -498,7 +347,7 @@ static bool end_tcp(struct script *s, struct packet *p, bool *failed)
 	*failed = g.failed;
 	if (!goes)
 		return false;
-	translate(g.f, g.end, p, g.more);
+	numbers_translate(g.f, g.end, p, g.more);
 	if (flags & TCP_ACK)
 		tcp_side_acked(fs->pool, &a->side[!g.end], ack);
 	return true;
@@ -526,6 +375,6 @@ int script_flow_end(struct script *s, struct packet *p, struct verdict *v)
 	else if (fs->flow && fs->fp.tcp && !end_tcp(s, p, &failed))
 		v->kind = VERDICT_DROP;
 	else if (fs->flow && fs->fp.icmp_error && fs->flow->adjust)
-		translate_quote(&fs->flow->adjust->side[!fs->fp.side], p);
+		numbers_quote(&fs->flow->adjust->side[!fs->fp.side], p);
 	return failed ? -EINVAL : 0;
 }

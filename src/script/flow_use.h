@@ -55,6 +55,37 @@ struct packet flows_arrived(struct packet *p);
 /* The number of its first byte of data (TCP). */
 uint32_t flows_number(const struct packet *p);
 
+/* ---- flow_numbers.c --------------------------------------------------- */
+
+#define TCP_FIN 0x01u
+#define TCP_SYN 0x02u
+#define TCP_ACK 0x10u
+
+/* A field; 0 where there is none. */
+uint32_t flows_field(const struct packet *p, enum packet_field f);
+
+/* The number of a segment without data that end sent, which may be anywhere:
+ * one that the receiver takes, though data before it was held back. */
+uint32_t numbers_empty(const struct flow *f, unsigned end, uint32_t at);
+
+/* The numbers of a packet that end sent: seq grows by more, what it
+ * acknowledges is the other one's. */
+void numbers_translate(const struct flow *f, unsigned end, struct packet *p,
+		       uint32_t more);
+
+/* An ICMP error quotes the numbers that the receiver would have seen; its
+ * addressee knows the others. */
+void numbers_quote(const struct tcp_side *theirs, struct packet *p);
+
+/* The window that a packet opens: its end, in the numbers it speaks of. */
+void numbers_window(struct script_flows *fs, const struct packet *was);
+
+/* RFC 7323, 2.2: windows are scaled if both SYNs say so. */
+void numbers_wscale(struct flow *f, unsigned end, const struct packet *syn,
+		    bool answer);
+
+/* ---- flow_object.c ---------------------------------------------------- */
+
 /* Prepares the flow of the packet in the rules for a length that changes.
  * Raises with a reason where it cannot be done; what: who asks. */
 void flows_resize(lua_State *L, struct packet *p, const char *what);

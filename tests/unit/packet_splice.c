@@ -224,7 +224,7 @@ static void padding_gives_way_to_a_longer_packet(void **state)
 	assert_true(reference_l4_ok(p.data));
 }
 
-static void a_super_packet_keeps_its_length(void **state)
+static void a_super_packet_of_datagrams_keeps_its_length(void **state)
 {
 	struct packet p = SAMPLE(sample_udp);
 
@@ -236,6 +236,72 @@ static void a_super_packet_keeps_its_length(void **state)
 	assert_int_equal(packet_splice(&p, 30, 2, "xy", 2), 0);
 	assert_memory_equal(p.data + 28, "hexyo", 5);
 	assert_true(reference_l4_ok(p.data));
+}
+
+/* A TCP super-packet as a device takes it, with n bytes of data. */
+static struct packet super(uint32_t n, uint16_t gso_size)
+{
+	static const uint8_t data[5000];
+	struct packet p = SAMPLE(sample_syn);
+
+	assert_int_equal(packet_splice(&p, p.payload, 0, data, n), 0);
+	assert_int_equal(packet_make_super(&p, gso_size), 0);
+	return p;
+}
+
+static void a_tcp_super_packet_stands_for_more_or_fewer(void **state)
+{
+	uint8_t with[3000];
+
+	(void)state;
+	sample_fill(with, sizeof(with));
+	for (unsigned i = 0; i < 500; i++) {
+		struct packet p = super(3000, 1000);
+		uint32_t at = p.payload + sample_random() % 3000;
+		uint32_t old = sample_random() % (p.len - at + 1);
+		uint32_t n = sample_random() % sizeof(with), len;
+
+		len = p.len - old + n;
+		assert_int_equal(packet_splice(&p, at, old, with, n), 0);
+		assert_int_equal(p.len, len);
+		assert_memory_equal(p.data + at, with, n);
+		assert_true(p.offload.need_csum);
+		assert_int_equal(p.offload.csum_start, p.transport);
+		if (p.len - p.payload > 1000) {
+			assert_int_equal(p.offload.gso_type,
+					 VIRTIO_NET_HDR_GSO_TCPV4);
+			assert_int_equal(p.offload.gso_size, 1000);
+			assert_int_equal(p.offload.hdr_len, p.payload);
+		} else {
+			assert_int_equal(p.offload.gso_type, 0);
+		}
+		assert_int_equal(get_be16(p.data + p.transport + 16),
+				 reference_pseudo(p.data, p.len - p.transport));
+		assert_true(reference_ip_ok(p.data));
+		packet_checksum(&p, true);
+		assert_true(reference_l4_ok(p.data));
+	}
+}
+
+static void what_offload_cannot_cut_is_no_super_packet(void **state)
+{
+	struct packet p = SAMPLE(sample_udp);
+
+	(void)state;
+	assert_int_equal(packet_make_super(&p, 1), -EINVAL);
+	p = SAMPLE(sample_syn);
+	assert_int_equal(packet_splice(&p, p.payload, 0, "hello", 5), 0);
+	assert_int_equal(packet_make_super(&p, 0), -EINVAL);
+	/* It fits one. */
+	assert_int_equal(packet_make_super(&p, 5), 0);
+	assert_int_equal(p.offload.gso_type, 0);
+	assert_true(reference_l4_ok(p.data));
+	/* Cutting it would make its checksum right. */
+	p.data[p.payload] ^= 1;
+	assert_int_equal(packet_make_super(&p, 4), -EINVAL);
+	p.data[p.payload] ^= 1;
+	packet_set(&p, FIELD_IP_MF, 1);
+	assert_int_equal(packet_make_super(&p, 4), -EINVAL);
 }
 
 int main(void)
@@ -250,7 +316,10 @@ int main(void)
 			a_later_fragment_has_its_ip_length_changed_only),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(padding_gives_way_to_a_longer_packet),
-		cmocka_unit_test(a_super_packet_keeps_its_length),
+		cmocka_unit_test(
+			a_super_packet_of_datagrams_keeps_its_length),
+		cmocka_unit_test(a_tcp_super_packet_stands_for_more_or_fewer),
+		cmocka_unit_test(what_offload_cannot_cut_is_no_super_packet),
 	};
 
 	return cmocka_run_group_tests_name("packet_splice", tests, NULL, NULL);
