@@ -101,11 +101,8 @@ int flow_object_push(lua_State *L, struct packet *p, bool view)
 	struct flow_packet fp;
 	struct flow *f = NULL;
 
-	if (view) {
-		/* Its data may be given the packet. */
-		fs->script->view.kept = true;
+	if (view)
 		f = flows_current(fs, p);
-	}
 	else if (flow_read(&fp, p->data, p->len))
 		f = flow_get(fs->table, &fp, p->dir, script_now(fs->script));
 	if (f)
@@ -233,6 +230,7 @@ static int flow_stream(lua_State *L)
 	luaL_checktype(L, 3, LUA_TFUNCTION);
 	if (f->key.proto != 6)
 		return luaL_error(L, "stream: this flow is not TCP");
+	script_of(L)->view.kept = true;
 	flows_check_dirs(L, "stream");
 	/* From this packet on, or from the next one of that direction. */
 	if (!known && fs->flow == f && fs->fp.tcp && fs->fp.side == end) {
@@ -274,6 +272,8 @@ static int flow_age(lua_State *L)
 static int flow_data(lua_State *L)
 {
 	flow_self(L);
+	/* The packet in hand may be put there. */
+	script_of(L)->view.kept = true;
 	if (lua_getiuservalue(L, 1, FLOW_DATA) != LUA_TNIL)
 		return 1;
 	lua_newtable(L);
