@@ -1,7 +1,7 @@
 -- ip-list.lua: watch what goes to the addresses of a list, and decide about it
 -- if that is wanted. An entry is an address, a prefix or a range; "!" in front
 -- makes an exception, the longest prefix decides. Each packet to the list is
--- shown in the audit with a note, also past the audit's filter.
+-- shown in the audit once more, with a note.
 --
 -- Arguments:  --arg list=ENTRY,ENTRY,...   the list, or
 --             --arg file=PATH              a file, an entry a line, # comments;
@@ -9,7 +9,7 @@
 --             --arg action=accept|drop|reject   (none: other rules decide)
 --             --arg note=TEXT              what the audit says (on the list)
 --
--- Try it:  sudo sluice run --audit 'port 1' rules/ip-list.lua \
+-- Try it:  sudo sluice run --audit rules/ip-list.lua \
 --            --arg 'list=198.51.100.0/24,!198.51.100.9' -- \
 --            ping -c 1 198.51.100.8
 
