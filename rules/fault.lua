@@ -117,7 +117,8 @@ function fault.clock()
 end
 
 -- A line in which packets wait: they leave in the order in which they came.
--- hold: bytes that may wait; what is too much is dropped.
+-- hold: bytes that may wait; what is too much, or too many, is dropped.
+local MANY = 20000
 local function line(hold)
   local waiting, first, last, bytes = {}, 1, 0, 0
   local function leave()
@@ -129,7 +130,7 @@ local function line(hold)
     send(pkt)
   end
   return function(pkt, seconds)
-    if bytes + pkt.len > hold then
+    if bytes + pkt.len > hold or last - first + 1 >= MANY then
       count("fault-overflow")
       return DROP
     end

@@ -4,12 +4,13 @@
 -- Arguments:  --arg nets=PREFIX,PREFIX,...  addresses, prefixes and ranges; "!"
 --                                           in front makes an exception (needed)
 --
--- That is every packet, so name the DNS server as well, and 255.255.255.255
--- where an address is leased by DHCP. Rules do not see IPv6: --ipv6 block
--- stops it. With --fail closed nothing leaves if sluice is killed, either.
+-- That is every IPv4 packet, so name the DNS server as well, and
+-- 255.255.255.255 where an address is leased by DHCP. Rules do not see IPv6:
+-- switch it off where there is any. When sluice does not run nothing is
+-- refused.
 --
--- Try it:  sudo sluice run rules/no-leak.lua --arg nets=192.0.2.0/24 \
---            --ipv6 block --fail closed -- ping -c 1 198.51.100.9
+-- Try it:  sudo sluice run rules/no-leak.lua --arg nets=192.0.2.0/24 -- \
+--            ping -c 1 198.51.100.9
 
 -- Everything but these: the longest prefix decides, so each of them is turned
 -- into its opposite.

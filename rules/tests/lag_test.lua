@@ -50,6 +50,13 @@ test("what is more than may wait is dropped, until there is room", function()
   expect(t:count("fault-overflow")).is(1)
 end)
 
+test("not more than 20000 packets wait, however small they are", function()
+  local t = load_rules("../lag.lua", { delay = 1 })
+  for seq = 1, 20005 do t:feed(ping(seq)) end
+  expect(t:count("fault-overflow")).is(5)
+  expect(#t:advance(1.1).sent).is(20000)
+end)
+
 test("what arrives may be late as well", function()
   local t = load_rules("../lag.lua", { delay = 1, dir = "both" })
   expect(t:feed(ping(1), { dir = "in" }).packets).is {}
