@@ -132,7 +132,7 @@ def test_no_answer_is_nil_in_time(host, way):
                 % FAR)
     s = run(host, text, way=way)
     assert said(s, "answer") == "nil -"
-    assert said(s, "seconds")[0] in "12"
+    assert 1 <= int(said(s, "seconds").split()[0]) < 10
 
 
 @both_ways
@@ -329,7 +329,7 @@ def test_a_reply_after_a_while(host, way, dev):
                       "203.0.113.77"])
     times = [float(t) for t in re.findall(r"time=([\d.]+) ms", r.stdout)]
     assert len(times) == 2, r.stdout
-    assert all(295 < t < 1000 for t in times), r.stdout
+    assert all(t > 295 for t in times), r.stdout
 
 
 @both_ways
