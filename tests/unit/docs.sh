@@ -74,7 +74,7 @@ refused() {
 	rm "$dir/refused.lua"
 }
 
-for page in README.md docs/rules.md; do
+for page in README.md docs/rules.md docs/coming-from.md; do
 	[ -f "$page" ] || fail "$page is missing"
 	cut_blocks "$page"
 	for block in "$dir"/*.lua "$dir"/*.refused; do
@@ -87,19 +87,37 @@ for page in README.md docs/rules.md; do
 		esac
 	done
 done
+
+# What stands at the right of the tables for newcomers: conditions and rewrites
+# load, and the rest is Lua.
+sed -n 's/ |$//; s/^|.*[^\\]| //p' docs/coming-from.md | grep -o '`[^`]*`' | tr -d '`' |
+	awk '/^(match|rewrite|where) = / {
+			print "rule { " $0 ", action = ACCEPT }"; next }
+		/^[a-z_]+ = / && !/^(udp|s) = / {
+			print "rule { match = { " $0 " }, action = ACCEPT }"; next }
+		/^(pkt|packet|return|send|sr1|reject|log|audit)[.: ({]/ {
+			gsub(/…/, "")
+			print "local function f(pkt, p, x, raw, copy) " \
+				(/^return|^pkt[^{]* = / ? "" : "return ") $0 " end" }' >"$dir/cells.lua"
+[ "$(wc -l <"$dir/cells.lua")" -ge 40 ] ||
+	fail "docs/coming-from.md: few examples in its tables"
+"$sluice" check "$dir/cells.lua" >/dev/null 2>"$dir/err" ||
+	fail "docs/coming-from.md, a table: $(cat "$dir/err")"
 [ $examples -ge 30 ] || fail "only $examples examples found"
 
 # ---- the man page --------------------------------------------------------
 
-man=docs/sluice.8
 if command -v mandoc >/dev/null; then
-	# Which other pages this machine has says nothing about this one.
-	mandoc -Tlint "$man" 2>/dev/null |
-		grep -v 'referenced manual not found' >"$dir/lint"
-	[ -s "$dir/lint" ] && fail "$man: $(cat "$dir/lint")"
+	for man in docs/sluice.8 docs/sluice-rules.5; do
+		# Which other pages this machine has says nothing about this one.
+		mandoc -Tlint "$man" 2>/dev/null |
+			grep -v 'referenced manual not found' >"$dir/lint"
+		[ -s "$dir/lint" ] && fail "$man: $(cat "$dir/lint")"
+	done
 else
 	fail "mandoc is not installed"
 fi
+man=docs/sluice.8
 
 "$sluice" --help | sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' | sort >"$dir/commands"
 sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' "$man" | sort -u >"$dir/man-commands"
@@ -145,6 +163,65 @@ for table in match rewrite; do
 		grep -q "\`$key\`" "$dir/entries" ||
 			fail "docs/rules.md, $table: no entry for '$key'"
 	done
+done
+
+# ---- the reference of the language ----------------------------------------
+
+man=docs/sluice-rules.5
+# same CHAPTER... : the entries of these chapters of the page are the names on
+# standard input, no more and no fewer.
+same() {
+	tr -s ' ' '\n' | sort -u >"$dir/names"
+	for chapter; do
+		awk -v at=".Ss $chapter" '/^\.S[sh] / { on = $0 == at }
+			on && /^\.It / { print $3 }' "$man"
+	done | sort -u >"$dir/entries"
+	[ -s "$dir/names" ] || fail "$man, $1: nothing to compare with"
+	diff "$dir/names" "$dir/entries" >"$dir/diff" ||
+		fail "$man, $*: of the language (<), of the page (>):" \
+			"$(cat "$dir/diff")"
+}
+keys_of match | same "Match keys"
+keys_of rewrite | same "Rewrite keys"
+
+# Fields: of a layer those of the table of fields and those beyond it.
+object=src/script/object
+for layer in ip tcp udp icmp; do
+	sed -n "s/.*{\"\([a-z_]*\)\", \(LAYER_\)\{0,1\}${layer^^}[,}].*/\1/p" \
+		src/packet/field.c ${object}_fields.c | same "Fields of $layer"
+done
+{
+	sed -n 's/.*{"\([a-z]*\)", -1}.*/\1/p' ${object}_fields.c
+	echo ip tcp udp icmp src dst
+} | same "Fields of a packet"
+
+# functions_of FILE...: names beside C functions.
+functions_of() {
+	grep -oh '{"[a-z_0-9]*", [a-z_0-9]*}' "$@" | cut -d'"' -f2
+}
+{
+	functions_of ${object}_make.c ${object}_payload.c ${object}_text.c
+	echo dump find replace
+} | same "Methods of a packet"
+functions_of src/script/flow_object.c | grep -v __ | same Flows
+{
+	functions_of src/script/sets.c
+	echo set.file
+} | grep -v __ | same Sets
+echo cancel | same Timers
+
+# Globals: what a file finds, less what is Lua's own.
+echo 'local t = {} for k in pairs(_G) do t[#t + 1] = k end
+	error(table.concat(t, " "), 0)' >"$dir/globals.lua"
+"$sluice" check "$dir/globals.lua" 2>&1 | sed 's/.*globals.lua:[0-9]*: //' |
+	tr ' ' '\n' >"$dir/globals"
+awk '/^\.S[sh] / { on = $0 == ".Ss Lua" }
+	on && /^\.Ic / ' "$man" | tr -s ' ,' '\n' |
+	sort -u >"$dir/lua"
+grep -vxF -f "$dir/lua" "$dir/globals" | same "Functions of a file's top level" \
+	Verdicts "Other functions"
+for name in assert coroutine math os string table utf8; do
+	grep -qx $name "$dir/globals" || fail "'$name' is no global any more"
 done
 
 [ $failed = 0 ] && echo "docs: $examples examples"
