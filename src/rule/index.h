@@ -37,6 +37,13 @@ struct index_keys {
 	uint8_t other; /* 1 << field: there is one that no table has */
 };
 
+/* A class that a value of the packet is in: words, the words that have a bit,
+ * of which bit[0] is the one numbered first. */
+struct index_bits {
+	const uint64_t *bit;
+	uint16_t words, first;
+};
+
 /* A walk: a place in the order, for a packet. The caller's, on its stack. */
 struct index_walk {
 	const struct rule_index *index;
@@ -46,7 +53,7 @@ struct index_walk {
 	uint64_t left;	/* candidates of that word that are still to come */
 	uint32_t words; /* words of the segment that are still to come */
 	unsigned classes;
-	const struct index_class *class[INDEX_FIELDS];
+	struct index_bits class[INDEX_FIELDS];
 	bool certain; /* the rule given last holds: no need to ask */
 };
 

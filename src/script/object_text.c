@@ -10,45 +10,33 @@
 
 #define ADDRESSES 256u
 
-static const char texts_key;
+static const char flags_key, words_key, addresses_key;
 
-/* Its user value is a table: the texts of the flags from 1, then those of the
- * addresses. */
-struct texts {
-	uint64_t address[ADDRESSES]; /* which one stands here; none: too big */
+/* Its user value is a table of their texts, from 1. */
+struct addresses {
+	uint64_t here[ADDRESSES]; /* no address: nothing yet */
 };
-
-#define AT_FLAGS   1
-#define AT_ADDRESS (AT_FLAGS + 256)
 
 static const char *const words[] = {"tcp", "udp",     "icmp", "out",
 				    "in",  "forward", "wire", "route"};
-#define WORDS	(sizeof(words) / sizeof(*words))
-#define AT_WORD (AT_ADDRESS + ADDRESSES)
+#define WORDS (sizeof(words) / sizeof(*words))
 
 void text_open(lua_State *L)
 {
-	struct texts *t = lua_newuserdatauv(L, sizeof(*t), 1);
+	struct addresses *a = lua_newuserdatauv(L, sizeof(*a), 1);
 
-	memset(t, 0xff, sizeof(*t));
-	lua_createtable(L, AT_WORD + WORDS - 1, 0);
+	memset(a, 0xff, sizeof(*a));
+	lua_createtable(L, ADDRESSES, 0);
+	lua_setiuservalue(L, -2, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &addresses_key);
+	lua_createtable(L, 256, 0);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &flags_key);
+	lua_createtable(L, WORDS, 0);
 	for (size_t i = 0; i < WORDS; i++) {
 		lua_pushstring(L, words[i]);
-		lua_rawseti(L, -2, (lua_Integer)(AT_WORD + i));
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
-	lua_setiuservalue(L, -2, 1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &texts_key);
-}
-
-/* Pushes the table; pops nothing. */
-static struct texts *push_texts(lua_State *L)
-{
-	struct texts *t;
-
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &texts_key);
-	t = lua_touserdata(L, -1);
-	lua_getiuservalue(L, -1, 1);
-	return t;
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &words_key);
 }
 
 /* inet_ntop goes by way of printf, which is most of a rule's cost. */
@@ -71,19 +59,21 @@ static size_t v4_text(uint32_t v, char text[16])
 
 int text_push_v4(lua_State *L, uint32_t v)
 {
-	struct texts *t = push_texts(L);
 	unsigned i = (v * UINT32_C(0x9e3779b1)) >> 24;
-	lua_Integer at = AT_ADDRESS + (lua_Integer)i;
+	struct addresses *a;
 	char text[16];
 
-	if (t->address[i] == v) {
-		lua_rawgeti(L, -1, at);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &addresses_key);
+	a = lua_touserdata(L, -1);
+	lua_getiuservalue(L, -1, 1);
+	if (a->here[i] == v) {
+		lua_rawgeti(L, -1, (lua_Integer)i + 1);
 		return 1;
 	}
 	lua_pushlstring(L, text, v4_text(v, text));
 	lua_pushvalue(L, -1);
-	lua_rawseti(L, -3, at);
-	t->address[i] = v;
+	lua_rawseti(L, -3, (lua_Integer)i + 1);
+	a->here[i] = v;
 	return 1;
 }
 
@@ -91,12 +81,12 @@ int text_push_flags(lua_State *L, uint8_t flags)
 {
 	char text[9];
 
-	push_texts(L);
-	if (lua_rawgeti(L, -1, AT_FLAGS + flags) != LUA_TNIL)
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &flags_key);
+	if (lua_rawgeti(L, -1, flags + 1) != LUA_TNIL)
 		return 1;
 	lua_pop(L, 1);
 	lua_pushstring(L, tcp_flags_text(flags, text));
 	lua_pushvalue(L, -1);
-	lua_rawseti(L, -3, AT_FLAGS + flags);
+	lua_rawseti(L, -3, flags + 1);
 	return 1;
 }
