@@ -1,7 +1,7 @@
 -- ip-list.lua: watch what goes to the addresses of a list, and decide about it
 -- if that is wanted. An entry is an address, a prefix or a range; "!" in front
--- makes an exception, the longest prefix decides. Each packet to the list is
--- shown in the audit once more, with a note.
+-- makes an exception, the longest prefix decides. A packet to the list
+-- has a note in the audit.
 --
 -- Arguments:  --arg list=ENTRY,ENTRY,...   the list, or
 --             --arg file=PATH              a file, an entry a line, # comments;

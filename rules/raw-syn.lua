@@ -57,7 +57,7 @@ if args.checksum then syn.tcp.checksum = number("checksum") end
 task(function()
   local p = packet(syn)
   local answer, why = sr1(p, tonumber(args.timeout or 2))
-  log("sent " .. tostring(p))
+  log("sent " .. p.len .. " bytes, data in it: " .. #p.payload)
   if why then error("raw-syn.lua: " .. why, 0) end
   log(answer and "got " .. tostring(answer) or "no answer")
   -- How much of the data was taken: a server without TCP Fast Open takes none.

@@ -11,6 +11,9 @@
 --                                          ours; else the other side repeats
 --                                          its answer for a while
 --
+-- When the program has ended, a repeated answer is the kernel's again, and gets
+-- its RST: close=yes, or "-- sleep 60", avoids that.
+--
 -- Try it:  sudo sluice run rules/syn-probe.lua --arg to=192.0.2.1:80 \
 --            --arg expect=flags=SA,mss=1460
 --          the status is 1 if an answer is missing or differs

@@ -55,7 +55,7 @@ test("the answer and how much it took are shown", function()
               ack_seq = p.tcp.seq + 1 + taken },
     }, { dir = "in" })
     expect(r.verdict).is("ANSWER")
-    expect(r.log[1]).contains("sent tcp")
+    expect(r.log[1]).is("sent 65 bytes, data in it: 5")
     expect(r.log[2]).contains("got tcp")
     expect(r.log[3]).is("data acknowledged: " .. taken)
   end
