@@ -306,41 +306,70 @@ static enum flow_class first_class(uint8_t proto)
 
 /* ---- look-up --------------------------------------------------------- */
 
-struct flow *flow_find(struct flow_table *t, const struct flow_packet *fp,
-		       int64_t now)
+static struct flow *alias_target(const struct flow_table *t,
+				 const struct flow *f)
 {
-	uint32_t link;
+	return flow_at(t, f->alias - 1, f->alias_generation);
+}
+
+/* The one with this key, whatever it stands for. */
+static struct flow *lookup(struct flow_table *t, const struct flow_key *k)
+{
+	uint32_t link = t->bucket[key_bucket(t, k)];
 	struct flow *f;
 
+	while ((f = linked(t, link)) && memcmp(&f->key, k, sizeof(*k)))
+		link = f->chain;
+	return f;
+}
+
+static void touch(struct flow_table *t, struct flow *f, enum flow_class class,
+		  int64_t now)
+{
+	age_unlink(t, f);
+	/* A clock that was set back must not make a list go back and forth. */
+	if (now > f->last)
+		f->last = now;
+	f->class = class;
+	age_newest(t, f);
+}
+
+static bool begins_anew(const struct flow *f, const struct flow_packet *fp)
+{
+	return f->class == FLOW_TCP_CLOSED && fp->tcp &&
+	       (fp->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
+		       int64_t now)
+{
+	struct flow *f, *target;
+
 	sweep(t, now);
-	for (link = t->bucket[key_bucket(t, &fp->key)]; link; link = f->chain) {
-		f = linked(t, link);
-		if (memcmp(&f->key, &fp->key, sizeof(f->key)))
-			continue;
-		if (!is_expired(f, now) &&
-		    !(f->class == FLOW_TCP_CLOSED && fp->tcp &&
-		      (fp->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN))
-			return f;
+	f = lookup(t, &fp->key);
+	if (!f)
+		return NULL;
+	target = f->alias ? alias_target(t, f) : f;
+	if (!target || is_expired(target, now) || begins_anew(target, fp)) {
 		flow_drop(t, f);
 		return NULL;
 	}
-	return NULL;
+	if (f->alias) {
+		touch(t, f, target->class, now);
+		fp->side ^= f->flip;
+	}
+	return target;
 }
 
-struct flow *flow_get(struct flow_table *t, const struct flow_packet *fp,
-		      enum packet_dir dir, int64_t now)
+static struct flow *add(struct flow_table *t, const struct flow_key *k,
+			int64_t now)
 {
-	struct flow *f = flow_find(t, fp, now);
-	uint32_t *bucket;
+	struct flow *f = take_place(t);
+	uint32_t *bucket = &t->bucket[key_bucket(t, k)];
 
-	if (f)
-		return f;
-	f = take_place(t);
-	bucket = &t->bucket[key_bucket(t, &fp->key)];
-	f->key = fp->key;
+	f->key = *k;
 	f->created = f->last = now;
-	f->class = first_class(fp->key.proto);
-	f->out = dir == DIR_IN ? !fp->side : fp->side;
+	f->class = first_class(k->proto);
 	f->verdict = VERDICT_NONE;
 	f->used = true;
 	f->chain = *bucket;
@@ -348,6 +377,41 @@ struct flow *flow_get(struct flow_table *t, const struct flow_packet *fp,
 	age_newest(t, f);
 	t->used++;
 	return f;
+}
+
+struct flow *flow_get(struct flow_table *t, struct flow_packet *fp,
+		      enum packet_dir dir, int64_t now)
+{
+	struct flow *f = flow_find(t, fp, now);
+
+	if (f)
+		return f;
+	f = add(t, &fp->key, now);
+	f->out = dir == DIR_IN ? !fp->side : fp->side;
+	return f;
+}
+
+void flow_alias(struct flow_table *t, struct flow *f, unsigned end,
+		struct flow_packet *as, int64_t now)
+{
+	uint32_t place = flow_place(t, f), generation = f->generation;
+	struct flow *other;
+
+	if (!memcmp(&f->key, &as->key, sizeof(f->key)))
+		return;
+	other = lookup(t, &as->key);
+	if (!other) {
+		other = add(t, &as->key, now);
+		/* Which may have cost the place of another. */
+		if (!flow_at(t, place, generation))
+			return;
+	} else if (!other->alias) {
+		return;
+	}
+	other->alias = place + 1;
+	other->alias_generation = generation;
+	other->flip = as->side != end;
+	touch(t, other, f->class, now);
 }
 
 static enum flow_class class_of(struct flow *f, const struct flow_packet *fp)
@@ -375,10 +439,5 @@ void flow_count(struct flow_table *t, struct flow *f,
 		    p->offload.gso_size;
 	f->packets += n;
 	f->bytes += p->len + (uint64_t)(n - 1) * p->payload;
-	age_unlink(t, f);
-	/* A clock that was set back must not make a list go back and forth. */
-	if (now > f->last)
-		f->last = now;
-	f->class = class_of(f, fp);
-	age_newest(t, f);
+	touch(t, f, class_of(f, fp), now);
 }

@@ -71,6 +71,10 @@ struct flow {
 
 	/* The table's own. */
 	uint32_t chain, newer, older; /* 0: none, else place + 1 */
+	/* Another name of a flow: its place + 1, and whether its ends are
+	 * the other way round. */
+	uint32_t alias, alias_generation;
+	bool flip;
 	uint8_t class;
 	uint8_t fin; /* 1 << end */
 	bool used;
@@ -91,13 +95,19 @@ bool flow_read(struct flow_packet *fp, const uint8_t *b, uint32_t n);
 bool flow_read_packet(struct flow_packet *fp, const struct packet *p);
 
 /* The flow of fp, or NULL. A SYN after the end of a connection is another
- * connection. Expired ones are dropped on the way. */
-struct flow *flow_find(struct flow_table *t, const struct flow_packet *fp,
+ * connection. Expired ones are dropped on the way. Where fp goes by another
+ * name of the flow, its side becomes that of the flow's key. */
+struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
 		       int64_t now);
 
 /* The same; made if it is not there, dir says which end is "out". */
-struct flow *flow_get(struct flow_table *t, const struct flow_packet *fp,
+struct flow *flow_get(struct flow_table *t, struct flow_packet *fp,
 		      enum packet_dir dir, int64_t now);
+
+/* From now on what `as` names belongs to f as well, unless it is a flow of its
+ * own: a packet that side end of f sent is this one now. */
+void flow_alias(struct flow_table *t, struct flow *f, unsigned end,
+		struct flow_packet *as, int64_t now);
 
 /* Counts p; a super-packet as the packets that it stands for. */
 void flow_count(struct flow_table *t, struct flow *f,

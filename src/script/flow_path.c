@@ -363,6 +363,18 @@ static bool goes_on(const struct packet *p, const struct verdict *v)
 	return v->kind == VERDICT_ACCEPT || v->kind == VERDICT_VIA;
 }
 
+/* Rules may send a connection elsewhere: the answers come from there. */
+static void note_name(struct script_flows *fs, const struct packet *p)
+{
+	struct flow_packet fp;
+
+	if (p->flags & PACKET_MODIFIED && !fs->fp.icmp_error &&
+	    flow_read(&fp, p->data, p->len) &&
+	    memcmp(&fp.key, &fs->fp.key, sizeof(fp.key)))
+		flow_alias(fs->table, fs->flow, fs->fp.side, &fp,
+			   script_now(fs->script));
+}
+
 int script_flow_end(struct script *s, struct packet *p, struct verdict *v)
 {
 	struct script_flows *fs = s->flows;
@@ -370,6 +382,8 @@ int script_flow_end(struct script *s, struct packet *p, struct verdict *v)
 
 	if (!fs || fs->p != p || !goes_on(p, v))
 		return 0;
+	if (fs->flow)
+		note_name(fs, p);
 	if (fs->drop)
 		v->kind = VERDICT_DROP;
 	else if (fs->flow && fs->fp.tcp && !end_tcp(s, p, &failed))

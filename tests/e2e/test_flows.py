@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from far import EchoServer, Server, UdpServer
-from host import FAR, NEAR0, Host
+from host import FAR, GOOGLE, NEAR0, Host
 
 BOTH = 'capture { dir = {"out", "in"} }\n'
 ways = pytest.mark.parametrize("way", ["route", "wire"])
@@ -278,6 +278,33 @@ def test_a_network_that_loses_packets(any_host, way, kind):
     want = data.replace(b"cat", b"ox").replace(b"FIRST", b"the first")
     with host.sluice(rules, way=way), EchoServer(host.far, FAR, 5010):
         assert_same(converse(host, data, timeout=120), want)
+
+
+@ways
+def test_a_redirected_connection_is_one_flow(host, way):
+    """The answers come from elsewhere; the numbers are right all the same."""
+    with host.sluice(BOTH + """
+            rule { match = { proto = "tcp", dir = "out", dst = "%s" },
+                   action = function(pkt)
+                     pkt:replace("cat", "elephant")
+                     pkt.flow.data.out = true
+                     pkt.dst, pkt.dport = "%s", 5011
+                   end }
+            rule { match = { proto = "tcp", dir = "in", src = "%s" },
+                   action = function(pkt)
+                     if not pkt.flow.data.out then return DROP end
+                     pkt:replace("elephant", "ox")
+                     pkt.src, pkt.sport = "%s", 5010
+                   end }""" % (GOOGLE, FAR, FAR, GOOGLE), way=way), \
+            EchoServer(host.far, FAR, 5011):
+        c = host.tcp((GOOGLE, 5010))
+        for n in range(20):
+            c.sendall(b"a cat %d\n" % n)
+            want, got = b"a ox %d\n" % n, b""
+            while len(got) < len(want):
+                got += c.recv(1000)
+            assert got == want
+        c.close()
 
 
 def test_without_the_answers_the_error_says_what_to_add(host):

@@ -258,6 +258,46 @@ static void a_syn_after_the_end_is_another_connection(void **state)
 	flow_table_free(t);
 }
 
+static void another_name_leads_to_the_same_flow(void **state)
+{
+	/* The redirected packet's key has its ends as they were, or not. */
+	static const char *const as[] = {"tcp 1:1 > 10:9", "tcp 1:1 > 0:9"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(as); i++) {
+		struct flow_table *t = table(3);
+		struct flow *f = see(t, "tcp 1:1 > 9:9", 0x10, SECOND);
+		struct flow_packet there = read_text("tcp 1:1 > 9:9");
+		struct flow_packet fp = read_text(as[i]), back = fp;
+
+		flow_alias(t, f, there.side, &fp, SECOND);
+		assert_ptr_equal(flow_find(t, &fp, SECOND), f);
+		assert_int_equal(fp.side, there.side);
+		back.side = !back.side; /* the answer */
+		assert_ptr_equal(flow_find(t, &back, SECOND), f);
+		assert_int_not_equal(back.side, there.side);
+		/* It goes when the flow goes, and is nobody's then. */
+		assert_null(flow_find(t, &fp, 4000 * SECOND));
+		assert_int_equal(flow_table_used(t), 0);
+		see(t, as[i], 0x10, 4000 * SECOND);
+		assert_int_equal(flow_table_used(t), 1);
+		flow_table_free(t);
+	}
+}
+
+static void another_name_may_cost_the_place_of_its_own_flow(void **state)
+{
+	struct flow_table *t = table(1);
+	struct flow *f = see(t, "tcp 1:1 > 9:9", 0x10, SECOND);
+	struct flow_packet fp = read_text("tcp 1:1 > 10:9");
+
+	(void)state;
+	flow_alias(t, f, 0, &fp, SECOND);
+	assert_string_equal(dropped, "1 ");
+	assert_int_equal(see(t, "tcp 1:1 > 10:9", 0x10, SECOND)->packets, 1);
+	flow_table_free(t);
+}
+
 /* ---- what a rule sees ------------------------------------------------ */
 
 static int64_t now;
@@ -478,6 +518,9 @@ int main(void)
 		cmocka_unit_test(idle_flows_expire_by_protocol),
 		cmocka_unit_test(those_that_nobody_asks_for_expire_too),
 		cmocka_unit_test(a_syn_after_the_end_is_another_connection),
+		cmocka_unit_test(another_name_leads_to_the_same_flow),
+		cmocka_unit_test(
+			another_name_may_cost_the_place_of_its_own_flow),
 		cmocka_unit_test(
 			packets_bytes_and_age_are_those_of_both_directions),
 		cmocka_unit_test(what_was_changed_before_is_still_its_flow),
