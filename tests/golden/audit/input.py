@@ -10,5 +10,5 @@ packets = [
     ether / IP(src=host, dst=far, id=4, proto=47) / b"\0\0\x08\0",
     ether / IP(src=host, dst=far, id=5, flags="MF", proto=17) / (b"\x30\x39\0\x35\0\x18\0\0" + b"x" * 8),
     ether / IP(src=host, dst=far, id=5, frag=2, proto=17) / (b"y" * 8),
-    Ether(type=0x800) / Raw(b"\x45\0\0\x13 cut off header"),
+    Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=0x800) / Raw(b"\x45\0\0\x13 cut off header"),
 ]
