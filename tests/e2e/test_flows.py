@@ -252,6 +252,15 @@ def test_both_directions_through_functions(any_host, way):
 
 
 @ways
+def test_several_workers_share_connections_not_packets(any_host, way):
+    data = animals(128 << 10)
+    with any_host.sluice(STREAM, "--workers", 3, way=way), \
+            EchoServer(any_host.far, FAR, 5010):
+        for _ in range(6):
+            assert_same(converse(any_host, data), data.replace(b"cat", b"ox"))
+
+
+@ways
 @pytest.mark.slow(180)
 @pytest.mark.parametrize("kind", ["stream", "rule"])
 def test_a_network_that_loses_packets(any_host, way, kind):
