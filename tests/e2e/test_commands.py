@@ -255,11 +255,16 @@ def test_what_check_prints_nft_takes(host):
     f[:-4] for f in os.listdir(RULES) if f.endswith(".lua"))
     if os.path.isdir(RULES) else [])
 def test_check_of_the_library(host, name):
-    blocked = host.file("blocked", "10.0.0.0/8\n")
-    args = {"block-list": ["--arg", "file=" + blocked],
-            "redirect": ["--arg", "from=1.2.3.4:80", "--arg",
-                         "to=1.2.3.5:80"],
-            "dns-sinkhole": ["--arg", "names=x.test"]}.get(name, [])
+    names, to = "names=x.test", "to=1.2.3.5:80"
+    needed = {"block-list": ["file=" + host.file("blocked", "10.0.0.0/8\n")],
+              "redirect": ["from=1.2.3.4:80", to],
+              "dns-sinkhole": [names], "dns-block": [names],
+              "http-host-block": [names], "sni-block": [names],
+              "ip-list": ["list=10.0.0.0/8"], "no-leak": ["nets=10.0.0.0/8"],
+              "ping-forward": ["prefix=10.0.0.0/8"],
+              "port-knock": ["knock=1,2,3"], "quota": ["bytes=1000"],
+              "raw-syn": [to], "syn-probe": [to]}.get(name, [])
+    args = [word for arg in needed for word in ("--arg", arg)]
     r = sluice(host, "check", rule(name), *args, check=0)
     assert r.stderr == ""
 
