@@ -291,8 +291,10 @@ static const char *rule_name(const struct crew *c, uint32_t index)
 	return event_rule_name(script_ruleset(c->script), index);
 }
 
+/* Said and done once: until the next one is ready nobody is watched. */
 static void replace(struct crew_member *m)
 {
+	m->ready = false;
 	m->started = 0;
 	kill(m->pid, SIGKILL);
 }
