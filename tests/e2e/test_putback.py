@@ -262,6 +262,16 @@ def test_a_worker_stuck_in_a_c_function_is_replaced(host, way):
         assert "stuck" in s.stderr
 
 
+def test_a_silent_worker_is_replaced(host):
+    """Stopped outside the rules: nothing burns, and nothing flows."""
+    with host.sluice(THROUGH) as s:
+        old = s.worker()
+        os.kill(old, signal.SIGSTOP)
+        wait_for(lambda: s.worker() != old, "another worker", 30)
+        wait_for(lambda: host.udp_arrives(FAR, timeout=1), "traffic flows", 10)
+        assert s.stderr.count("silent") == 1, s.stderr
+
+
 @every_way
 def test_the_end_while_traffic_flows(host, way):
     stop = []
