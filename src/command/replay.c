@@ -36,12 +36,10 @@ static void put(struct replay *r, const struct packet *p)
  * that is one end of the packet in the rules. */
 static void fill_source(struct replay *r, struct packet *p)
 {
-	static const uint8_t unset[4];
-	const uint8_t *source = packet_at(p, 12, sizeof(unset));
 	const struct packet *was = &r->original.packet;
 	struct address host;
 
-	if (!r->current || !source || memcmp(source, unset, sizeof(unset)))
+	if (!r->current || !packet_lacks_source(p))
 		return;
 	host = was->dir == DIR_IN ? r->seen.dst : r->seen.src;
 	packet_set_address(p, FIELD_IP_SRC, &host);

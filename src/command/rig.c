@@ -143,12 +143,10 @@ static void clear(struct rig *r)
 /* What a rule made without saying from whom is from this host. */
 static void host_source(void *arg, struct packet *p)
 {
-	static const uint8_t unset[4];
 	struct rig *r = arg;
-	const uint8_t *source = packet_at(p, 12, sizeof(unset));
 	struct address host = address_v4(own_address);
 
-	if (!source || memcmp(source, unset, sizeof(unset)))
+	if (!packet_lacks_source(p))
 		return;
 	if (r->current && r->host.size)
 		host = r->host;

@@ -94,7 +94,6 @@ static struct message uplink_message(uint32_t kind, const struct uplink *u)
 	memcpy(msg.uplink.mac, u->mac, sizeof(msg.uplink.mac));
 	msg.uplink.link_len = u->link_len;
 	msg.uplink.mtu = u->mtu;
-	msg.uplink.in = u->in;
 	return msg;
 }
 

@@ -317,12 +317,9 @@ void exit_back(struct path *w, struct packet *q)
 /* A packet that a rule made without saying from whom is from this host. */
 void exit_source(struct path *w, struct packet *p)
 {
-	static const uint8_t unset[4], everyone[4] = {255, 255, 255, 255};
-	const uint8_t *addresses = packet_at(p, 12, 8);
 	struct address dst, source;
 
-	if (!addresses || memcmp(addresses, unset, 4) ||
-	    !memcmp(addresses + 4, everyone, 4))
+	if (!packet_lacks_source(p))
 		return;
 	dst = packet_dst(p);
 	if (!route_source(w->route_lookup, &dst, &source))

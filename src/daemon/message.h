@@ -46,7 +46,6 @@ struct message_uplink {
 	uint8_t mac[6];
 	uint16_t link_len;
 	uint32_t mtu;
-	uint8_t in;
 };
 
 struct message_locals {

@@ -159,6 +159,10 @@ int packet_set_tcp_options(struct packet *p, const void *src, uint32_t n);
 struct address packet_src(const struct packet *p);
 struct address packet_dst(const struct packet *p);
 
+/* True where nobody has said from whom it is (0.0.0.0) and somebody should:
+ * a broadcast to 255.255.255.255 may come from a host without an address. */
+bool packet_lacks_source(const struct packet *p);
+
 /* ---- fields (field.c) ------------------------------------------------ */
 
 /* Every field with a fixed place, by the names of lua-api: one table serves

@@ -118,3 +118,12 @@ struct address packet_dst(const struct packet *p)
 {
 	return p->header ? address_v4(p->data + 16) : (struct address){0};
 }
+
+bool packet_lacks_source(const struct packet *p)
+{
+	static const uint8_t unset[4], everyone[4] = {255, 255, 255, 255};
+	const uint8_t *addresses = packet_at(p, 12, 8);
+
+	return addresses && !memcmp(addresses, unset, 4) &&
+	       memcmp(addresses + 4, everyone, 4);
+}

@@ -333,9 +333,33 @@ static void a_raised_total_length_takes_the_tail_back(void **state)
 	assert_memory_equal(p.data, sample_udp, sizeof(sample_udp));
 }
 
+static void only_a_packet_to_one_host_lacks_a_source(void **state)
+{
+	static const struct {
+		uint8_t src[4], dst[4];
+		bool lacks;
+	} cases[] = {
+		{{0, 0, 0, 0}, {192, 0, 2, 1}, true},
+		{{0, 0, 0, 0}, {255, 255, 255, 255}, false},
+		{{192, 0, 2, 2}, {192, 0, 2, 1}, false},
+	};
+	uint8_t bytes[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17};
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		memcpy(bytes + 12, cases[i].src, 4);
+		memcpy(bytes + 16, cases[i].dst, 4);
+		packet_init(&p, bytes, sizeof(bytes), bytes, sizeof(bytes),
+			    NULL);
+		assert_int_equal(packet_lacks_source(&p), cases[i].lacks);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_a_packet_to_one_host_lacks_a_source),
 		cmocka_unit_test(headers_are_where_the_bytes_say),
 		cmocka_unit_test(a_super_packet_may_have_total_length_zero),
 		cmocka_unit_test(a_packet_longer_than_its_buffer_is_cut),
