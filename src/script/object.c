@@ -385,6 +385,7 @@ static void open_packet(lua_State *L)
 		{"dir", MEMBER_DIR},	     {"iface", MEMBER_IFACE},
 		{"way", MEMBER_WAY},	     {"time", MEMBER_TIME},
 		{"proto", MEMBER_PROTO},     {"flow", MEMBER_FLOW},
+		{"checksum_ok", MEMBER_CHECKSUM_OK},
 	};
 
 	lua_newtable(L);

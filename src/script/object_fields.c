@@ -45,6 +45,7 @@ static const struct {
 	[MEMBER_TIME - FIELD_COUNT] = {"time", -1},
 	[MEMBER_PROTO - FIELD_COUNT] = {"proto", -1},
 	[MEMBER_FLOW - FIELD_COUNT] = {"flow", -1},
+	[MEMBER_CHECKSUM_OK - FIELD_COUNT] = {"checksum_ok", -1},
 };
 
 static bool is_flag(int m)
@@ -186,6 +187,12 @@ static int push_whole(lua_State *L, const struct object *o, int m)
 		break;
 	case MEMBER_PROTO:
 		return push_proto(L, p);
+	case MEMBER_CHECKSUM_OK:
+		/* A quoted packet is not whole. */
+		lua_pushboolean(L, packet_ip_checksum_ok(p) &&
+				   (o->frozen ||
+				    packet_l4_checksum_ok(p)));
+		break;
 	case MEMBER_PAYLOAD:
 		b = payload_bytes(L, p, &n);
 		if (b)

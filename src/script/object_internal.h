@@ -46,6 +46,7 @@ enum member {
 	MEMBER_TIME,
 	MEMBER_PROTO,
 	MEMBER_FLOW,
+	MEMBER_CHECKSUM_OK,
 	MEMBER_PART, /* + enum packet_layer: pkt.ip, pkt.tcp, ... */
 	MEMBER_COUNT = MEMBER_PART + LAYERS
 };

@@ -674,6 +674,56 @@ static int read_capture(const char *path, const struct stat *st, int type,
 	return 0;
 }
 
+/* Twins whose names say which of them is right: "x-good-chksum.pcap". */
+static unsigned twins_good, twins_bad;
+
+static int judge_twin(const char *path, const struct stat *st, int type,
+		      struct FTW *ftw)
+{
+	bool good = strstr(path + ftw->base, "-good-chksum");
+	struct error err = {.text = ""};
+	struct pcap_reader *r;
+	struct packet p;
+
+	(void)st;
+	if (type != FTW_F ||
+	    (!good && !strstr(path + ftw->base, "-bad-chksum")))
+		return 0;
+	/* One capture holds what a host sent and what others did: only its
+	 * own packets are wrong. */
+	if (!strncmp(path + ftw->base, "localhost-", 10))
+		return 0;
+	if (pcap_reader_open(&r, path, &err))
+		fail_msg("%s", err.text);
+	while (pcap_reader_next(r, &p, &err) > 0) {
+		if (p.flags & PACKET_ODD) /* no IPv4 */
+			continue;
+		if (good != (packet_ip_checksum_ok(&p) &&
+			     packet_l4_checksum_ok(&p)))
+			fail_msg("%s: judged otherwise", path);
+		*(good ? &twins_good : &twins_bad) += 1;
+	}
+	pcap_reader_close(r);
+	return 0;
+}
+
+static void good_and_bad_checksums_are_told_apart(void **state)
+{
+	const char *corpus = getenv("SLUICE_CORPUS");
+
+	(void)state;
+	if (!corpus) {
+		print_message("SLUICE_CORPUS is not set: skipped\n");
+		skip();
+	}
+	assert_int_equal(nftw(corpus, judge_twin, 16, FTW_PHYS), 0);
+	print_message("%u packets with good checksums, %u with bad ones\n",
+		      twins_good, twins_bad);
+	if (!twins_good && !twins_bad)
+		skip();
+	assert_true(twins_good && twins_bad);
+}
+
 static void captures_of_others_are_written_back_as_they_were(void **state)
 {
 	const char *corpus = getenv("SLUICE_CORPUS");
@@ -715,6 +765,7 @@ int main(void)
 		cmocka_unit_test(a_filter_that_is_none_is_refused),
 		cmocka_unit_test(
 			captures_of_others_are_written_back_as_they_were),
+		cmocka_unit_test(good_and_bad_checksums_are_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,16 @@ static const struct read_case reads[] = {
 	{syn, "return pkt.src .. ' ' .. pkt.dst", "192.0.2.2 198.51.100.7"},
 	{dns, "return pkt.sport .. ' ' .. pkt.dport", "5000 53"},
 	{echo, "return pkt.sport", "nil"},
+	/* wrong by one, and by hand; what was right stays right */
+	{echo, "return pkt.checksum_ok", "true"},
+	{echo, "pkt.ip.ttl = 9 return pkt.checksum_ok", "true"},
+	{echo, "pkt.ip.checksum = pkt.ip.checksum ~ 1 return pkt.checksum_ok",
+	 "false"},
+	{echo,
+	 "pkt.icmp.checksum = pkt.icmp.checksum ~ 1 return pkt.checksum_ok",
+	 "false"},
+	{echo, "pkt.icmp.checksum = pkt.icmp.checksum ~ 1 pkt.ip.mf = true "
+	       "return pkt.checksum_ok", "true"},
 	/* absent layers */
 	{syn, "return not (pkt.udp or pkt.icmp) and pkt.tcp ~= nil", "true"},
 	{later, "return pkt.udp", "nil"},
@@ -369,6 +379,7 @@ static const struct read_case errors[] = {
 	{syn, "pkt.way = 'x'", "way can be read, not set"},
 	{syn, "pkt.time = 1", "time can be read, not set"},
 	{syn, "pkt.proto = 'udp'", "proto can be read, not set"},
+	{syn, "pkt.checksum_ok = true", "checksum_ok can be read, not set"},
 	{syn, "pkt.clone = 1", "pkt:clone is a method and cannot be set"},
 	{syn, "pkt.ip = 1", "pkt.ip cannot be set, only its fields"},
 	{echo, "pkt.icmp.inner = 1", "icmp.inner can be read, not set"},
