@@ -191,7 +191,7 @@ for layer in ip tcp udp icmp; do
 		src/packet/field.c ${object}_fields.c | same "Fields of $layer"
 done
 {
-	sed -n 's/.*{"\([a-z]*\)", -1}.*/\1/p' ${object}_fields.c
+	sed -n 's/.*{"\([a-z_]*\)", -1}.*/\1/p' ${object}_fields.c
 	echo ip tcp udp icmp src dst
 } | same "Fields of a packet"
 
