@@ -386,6 +386,15 @@ int options_apply(struct options *o, struct script *s)
 
 	o->run.script = s;
 	for (const struct rule *r = rs->first; r; r = r->next) {
+		enum match_key key = match_asks_kernel(r->match);
+
+		if (key != MATCH_KEYS) {
+			log_error("rule %s (%s): %s: only the kernel can tell "
+				  "whose packet it is, and matching by it is "
+				  "not supported yet", r->name, r->origin,
+				  match_key_name(key));
+			return EXIT_USAGE;
+		}
 		/* A function may send to anywhere. */
 		o->run.capture.elsewhere |= r->action || r->where;
 		for (const struct rewrite *w = r->rewrite; w; w = w->next)

@@ -385,6 +385,19 @@ static int run(struct replay *r, const char *in, struct error *err)
 	return rc;
 }
 
+/* What no capture file says. */
+static void warn_kernel_keys(const struct ruleset *rs)
+{
+	for (const struct rule *r = rs->first; r; r = r->next) {
+		enum match_key key = match_asks_kernel(r->match);
+
+		if (key != MATCH_KEYS)
+			log_warn("rule %s (%s): no file says whose packet it "
+				 "is: '%s' does not hold", r->name, r->origin,
+				 match_key_name(key));
+	}
+}
+
 /* To write to what is read would destroy it. */
 static bool write_is_safe(const struct options *o, const char *capture)
 {
@@ -452,6 +465,7 @@ int command_replay(const struct command *self, int argc, char **argv)
 	if (status)
 		goto out;
 	r.rules = script_ruleset(r.script);
+	warn_kernel_keys(r.rules);
 	r.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	if (!isatty(STDOUT_FILENO))
 		setvbuf(stdout, NULL, _IOFBF, 1 << 16);

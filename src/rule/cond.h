@@ -16,7 +16,7 @@ enum key_kind {
 	KEY_FLAGS,
 	KEY_IFACE,
 	KEY_BYTES,
-	KEY_KERNEL, /* not ours to answer */
+	KEY_CGROUP, /* a path, and all that is below it */
 };
 
 struct key_info {
@@ -34,6 +34,7 @@ struct cond {
 	uint32_t room;	       /* values allocated */
 	uint32_t positive;     /* values without negate */
 	uint32_t sets;	       /* of them, sets */
+	bool assumed;	       /* see match_assume */
 	/* Numbers and addresses once more, to be searched: without negate,
 	 * and with it. Of addresses the second is IPv6; else it is unused. */
 	struct ranges in[2], out[2];
@@ -54,6 +55,11 @@ const uint8_t *match_key_protos(enum match_key key);
 /* True if an interface name that pattern a admits is one that b admits,
  * whichever it is; a may be a name. */
 bool iface_within(const char *a, const char *b);
+
+/* True if every packet that begins like a, is of an interface like a or of a
+ * cgroup like a does so like b. The two are of one key. */
+bool text_value_within(enum match_key key, const struct match_value *a,
+		       const struct match_value *b);
 
 /* The TCP flags that a value of MATCH_TCP_FLAGS admits. */
 static inline bool flags_within(uint32_t flags, const struct match_value *v)

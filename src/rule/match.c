@@ -6,6 +6,7 @@
  * A condition on what the packet does not have does not hold, negated or
  * not: "dport = !80" is said of packets that have a port. A packet that is
  * no usable IPv4 (ODD) has nothing but its length and where it came from.
+ * Whose packet it is cannot be read from it: that is assumed, or not.
  */
 #include "rule/match.h"
 
@@ -143,6 +144,18 @@ bool iface_within(const char *a, const char *b)
 	return !strcmp(a, b);
 }
 
+bool text_value_within(enum match_key key, const struct match_value *a,
+		       const struct match_value *b)
+{
+	if (key == MATCH_PAYLOAD)
+		return b->text_len <= a->text_len &&
+		       !memcmp(a->text, b->text, b->text_len);
+	if (key != MATCH_CGROUP)
+		return iface_within(a->text, b->text);
+	return !strncmp(a->text, b->text, b->text_len) &&
+	       (!a->text[b->text_len] || a->text[b->text_len] == '/');
+}
+
 static bool iface_holds(const struct cond *c, struct packet *p,
 			const struct match_context *ctx)
 {
@@ -216,10 +229,33 @@ static bool header_holds(const struct cond *c, const struct packet *p,
 	}
 }
 
+bool match_key_is_kernel(enum match_key key)
+{
+	return key == MATCH_USER || key == MATCH_GROUP || key == MATCH_CGROUP;
+}
+
+enum match_key match_asks_kernel(const struct match *m)
+{
+	for (struct match_cond *c = m ? m->first : NULL; c; c = c->next)
+		if (match_key_is_kernel(c->key))
+			return c->key;
+	return MATCH_KEYS;
+}
+
+void match_assume(struct match *m, bool hold)
+{
+	for (struct match_cond *c = m->first; c; c = c->next)
+		cond_of(c)->assumed = hold;
+}
+
 static bool cond_holds(const struct cond *c, struct packet *p,
 		       const struct match_context *ctx)
 {
 	switch (c->pub.key) {
+	case MATCH_USER:
+	case MATCH_GROUP:
+	case MATCH_CGROUP:
+		return c->assumed && p->dir == DIR_OUT;
 	case MATCH_DIR:
 		return number_holds(c, p->dir);
 	case MATCH_LEN:

@@ -23,7 +23,7 @@ enum match_key {
 	MATCH_DIR,
 	MATCH_OIF,
 	MATCH_IIF,
-	MATCH_USER,   /* answered by the kernel alone */
+	MATCH_USER,   /* answered by the kernel alone: see match_assume */
 	MATCH_GROUP,  /* likewise */
 	MATCH_CGROUP, /* likewise */
 	MATCH_DSCP,
@@ -39,7 +39,8 @@ struct match_value {
 	bool negate;
 	uint32_t low, high;	 /* numbers, inclusive; flags: value, mask */
 	struct address from, to; /* addresses, inclusive */
-	const char *text;	 /* interface name (may end in '*'), payload */
+	const char *text;	 /* interface name (may end in '*'), payload,
+				    cgroup ("system.slice/ssh.service") */
 	uint32_t text_len;
 	struct set *set; /* a reference of ours */
 };
@@ -66,8 +67,8 @@ const char *match_key_name(enum match_key key);
 /*
  * Adds one alternative to the condition on key, from the text a person
  * wrote: a value, a range "1024-65535", "!x". For MATCH_PAYLOAD text is
- * bytes, n of them. err says what would have been right. For keys that only
- * the kernel can answer: -EOPNOTSUPP.
+ * bytes, n of them. err says what would have been right. Users and groups are
+ * looked up by name here, once.
  */
 int match_add(struct match *m, enum match_key key, const char *text, size_t n,
 	      struct error *err);
@@ -75,6 +76,17 @@ int match_add_set(struct match *m, enum match_key key, struct set *s,
 		  struct error *err);
 int match_add_bool(struct match *m, enum match_key key, bool value,
 		   struct error *err);
+
+/*
+ * Whose packet it is, user, group and cgroup, is written in no packet: the
+ * kernel knows it of what it sends. What such conditions are taken to be of
+ * packets that leave, for m as a whole: false until it is said otherwise, by
+ * somebody who knows which packets get here.
+ */
+bool match_key_is_kernel(enum match_key key);
+/* The first such key of m, or MATCH_KEYS. m may be NULL. */
+enum match_key match_asks_kernel(const struct match *m);
+void match_assume(struct match *m, bool hold);
 
 /* Who can tell the uplink of a packet that came by route. May be NULL. */
 struct match_context {

@@ -4,7 +4,9 @@
  * was written and what would be right. Not on the packet path.
  */
 #include <errno.h>
+#include <grp.h>
 #include <net/if.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,9 @@
  * and CWR do not count unless they are named, for a SYN that negotiates ECN
  * (RFC 3168) carries both, and who writes "S" means every SYN. */
 #define FLAGS_USUAL 0x3f
+
+/* The last but one 32-bit number: the last means none. */
+#define ID_MAX (UINT32_MAX - 1)
 
 /* More than a packet can hold is a slip. */
 #define PAYLOAD_MAX 65535
@@ -65,9 +70,15 @@ const struct key_info match_keys[MATCH_KEYS] = {
 		       "a direction: out, in or forward"},
 	[MATCH_OIF] = {"oif", KEY_IFACE, 14, 0, NULL, IFACE_WANT},
 	[MATCH_IIF] = {"iif", KEY_IFACE, 13, 0, NULL, IFACE_WANT},
-	[MATCH_USER] = {"user", KEY_KERNEL, 0, 0, NULL, NULL},
-	[MATCH_GROUP] = {"group", KEY_KERNEL, 0, 0, NULL, NULL},
-	[MATCH_CGROUP] = {"cgroup", KEY_KERNEL, 0, 0, NULL, NULL},
+	[MATCH_USER] = {"user", KEY_NUMBER, 0, ID_MAX, NULL,
+			"a user of this host, a user id or a range such as "
+			"1000-1999"},
+	[MATCH_GROUP] = {"group", KEY_NUMBER, 0, ID_MAX, NULL,
+			 "a group of this host, a group id or a range such as "
+			 "1000-1999"},
+	[MATCH_CGROUP] = {"cgroup", KEY_CGROUP, 0, 0, NULL,
+			  "a path below the root of cgroup v2 such as "
+			  "system.slice/ssh.service"},
 	[MATCH_DSCP] = {"dscp", KEY_NUMBER, 9, 63, name_dscp,
 			"a DSCP: a name such as ef or cs1, or 0 to 63"},
 	[MATCH_TTL] = {"ttl", KEY_NUMBER, 8, 255, NULL,
@@ -105,6 +116,27 @@ static int complain(enum match_key key, const char *text, size_t n,
 			 match_keys[key].want);
 }
 
+/* The id of an account. A number is one whoever has it. */
+static int account(const struct key_info *k, const char *text, uint32_t *v)
+{
+	const struct passwd *user;
+	const struct group *group;
+
+	if (k == &match_keys[MATCH_USER]) {
+		user = getpwnam(text);
+		if (user)
+			*v = user->pw_uid;
+		return user ? 0 : -ENOENT;
+	}
+	if (k == &match_keys[MATCH_GROUP]) {
+		group = getgrnam(text);
+		if (group)
+			*v = group->gr_gid;
+		return group ? 0 : -ENOENT;
+	}
+	return -ENOENT;
+}
+
 static int one_number(const struct key_info *k, const char *text, uint32_t *v)
 {
 	int name = k->number ? k->number(text) : -ENOENT;
@@ -113,7 +145,9 @@ static int one_number(const struct key_info *k, const char *text, uint32_t *v)
 		*v = (uint32_t)name;
 		return 0;
 	}
-	return k->kind == KEY_CHOICE ? -EINVAL : text_number(text, k->max, v);
+	if (k->kind == KEY_CHOICE)
+		return -EINVAL;
+	return text_number(text, k->max, v) ? account(k, text, v) : 0;
 }
 
 /* Names have hyphens of their own: any of them may be the range's. */
@@ -185,6 +219,30 @@ static bool is_iface(const char *text)
 	return true;
 }
 
+/* A path as the kernel shows it, "/a/b", without the slash at its head. */
+static int parse_cgroup(char **text, struct error *err)
+{
+	char *t = *text, *part;
+	size_t n;
+
+	while (*t == '/')
+		t++;
+	n = strlen(t);
+	while (n && t[n - 1] == '/')
+		t[--n] = '\0';
+	for (part = t;; part = strchr(part, '/') + 1) {
+		n = strcspn(part, "/");
+		if (!n || (part[0] == '.' && (n == 1 ||
+					      (part[1] == '.' && n == 2))))
+			return complain(MATCH_CGROUP, *text, strlen(*text),
+					err);
+		if (!part[n])
+			break;
+	}
+	*text = t;
+	return 0;
+}
+
 static int parse_addresses(const struct key_info *k, const char *text,
 			   struct match_value *v, struct error *err)
 {
@@ -223,6 +281,10 @@ static int parse_value(enum match_key key, const char *text, size_t n,
 	v->negate = *t == '!';
 	if (v->negate)
 		t = text_trim(t + 1);
+	if (k->kind == KEY_CGROUP)
+		ret = parse_cgroup(&t, err);
+	if (ret)
+		return ret;
 	if (keep_text(v, t, strlen(t)))
 		return error_set(err, -ENOMEM, "%s: no memory", k->name);
 	if (k->kind == KEY_ADDRESS)
@@ -231,7 +293,7 @@ static int parse_value(enum match_key key, const char *text, size_t n,
 		ret = parse_flags(k, t, v, err);
 	else if (k->kind == KEY_IFACE)
 		ret = is_iface(t) ? 0 : complain(key, t, strlen(t), err);
-	else
+	else if (k->kind != KEY_CGROUP)
 		ret = parse_number(k, t, v, err);
 	return ret;
 }
@@ -343,22 +405,12 @@ static int add_value(struct match *m, enum match_key key, struct match_value *v,
 	return error_set(err, ret, "%s: no memory", match_keys[key].name);
 }
 
-static int kernel_only(enum match_key key, struct error *err)
-{
-	return error_set(
-		err, -EOPNOTSUPP,
-		"%s: only the kernel can tell whose packet it is, and matching by it is not supported yet",
-		match_keys[key].name);
-}
-
 int match_add(struct match *m, enum match_key key, const char *text, size_t n,
 	      struct error *err)
 {
 	struct match_value v = {0};
 	int ret;
 
-	if (match_keys[key].kind == KEY_KERNEL)
-		return kernel_only(key, err);
 	if (match_keys[key].kind == KEY_BYTES)
 		ret = parse_bytes(text, n, &v, err);
 	else
@@ -374,8 +426,6 @@ int match_add_set(struct match *m, enum match_key key, struct set *s,
 {
 	struct match_value v = {0};
 
-	if (match_keys[key].kind == KEY_KERNEL)
-		return kernel_only(key, err);
 	if (match_keys[key].kind != KEY_ADDRESS)
 		return error_set(
 			err, -EINVAL,
@@ -390,8 +440,6 @@ int match_add_bool(struct match *m, enum match_key key, bool value,
 {
 	const char *text = value ? "true" : "false";
 
-	if (match_keys[key].kind == KEY_KERNEL)
-		return kernel_only(key, err);
 	if (key != MATCH_FRAGMENT)
 		return complain(key, text, strlen(text), err);
 	return match_add(m, key, text, strlen(text), err);

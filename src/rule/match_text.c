@@ -116,19 +116,10 @@ static bool flags_empty(const struct cond *c)
 	return true;
 }
 
-static bool text_within(const struct match_cond *c, const struct match_value *a,
-			const struct match_value *b)
-{
-	if (c->key == MATCH_PAYLOAD)
-		return b->text_len <= a->text_len &&
-		       !memcmp(a->text, b->text, b->text_len);
-	return iface_within(a->text, b->text);
-}
-
 static bool is_excluded(const struct match_cond *c, const struct match_value *v)
 {
 	for (uint32_t i = 0; i < c->count; i++)
-		if (c->value[i].negate && text_within(c, v, &c->value[i]))
+		if (c->value[i].negate && text_value_within(c->key, v, &c->value[i]))
 			return true;
 	return false;
 }
@@ -138,9 +129,10 @@ static bool texts_empty(const struct cond *c)
 {
 	static const struct match_value any = {.text = "*", .text_len = 1};
 
-	/* No prefix of a payload is a prefix of all of them. */
+	/* No prefix of a payload is a prefix of all of them, and no cgroup
+	 * that can be named is above all. */
 	if (!c->positive)
-		return c->pub.key != MATCH_PAYLOAD &&
+		return match_keys[c->pub.key].kind == KEY_IFACE &&
 		       is_excluded(&c->pub, &any);
 	for (uint32_t i = 0; i < c->pub.count; i++)
 		if (!c->pub.value[i].negate &&
@@ -168,10 +160,10 @@ static bool cond_empty(const struct cond *c)
 		return flags_empty(c);
 	case KEY_IFACE:
 	case KEY_BYTES:
+	case KEY_CGROUP:
 		return texts_empty(c);
-	default:
-		return false;
 	}
+	return false;
 }
 
 /* The protocols that have what key is about; packet_ports knows these. */
@@ -233,28 +225,65 @@ static bool protos_clash(const struct match *m, struct error *why)
 	return true;
 }
 
-/* oif is said of what leaves or passes, iif of what arrives or passes. */
+/* The directions that a condition admits, 1 << DIR_*. oif is said of what
+ * leaves or passes, iif of what arrives or passes; whose it is, of what this
+ * host sends. */
+static unsigned cond_dirs(const struct cond *c)
+{
+	unsigned dirs = 0;
+
+	switch (c->pub.key) {
+	case MATCH_DIR:
+		for (uint32_t d = DIR_OUT; d <= DIR_FORWARD; d++)
+			if ((!c->positive || ranges_has(&c->in[0], d)) &&
+			    !ranges_has(&c->out[0], d))
+				dirs |= 1u << d;
+		return dirs;
+	case MATCH_OIF:
+		return 1u << DIR_OUT | 1u << DIR_FORWARD;
+	case MATCH_IIF:
+		return 1u << DIR_IN | 1u << DIR_FORWARD;
+	case MATCH_USER:
+	case MATCH_GROUP:
+	case MATCH_CGROUP:
+		return 1u << DIR_OUT;
+	default:
+		return ~0u;
+	}
+}
+
 static bool dirs_clash(const struct match *m, struct error *why)
 {
-	static const char *const names[] = {"out", "in", "forward"};
-	const struct cond *dir = find(m, MATCH_DIR);
-	const struct cond *oif = find(m, MATCH_OIF), *iif = find(m, MATCH_IIF);
+	static const char *const names[] = {
+		[1u << DIR_OUT] = "out",
+		[1u << DIR_OUT | 1u << DIR_FORWARD] = "out or forward",
+		[1u << DIR_IN | 1u << DIR_FORWARD] = "in or forward",
+	};
+	struct match_cond *said, *other = NULL;
+	unsigned dirs = ~0u;
 
-	if (!dir || (!oif && !iif))
-		return false;
-	for (uint32_t d = DIR_OUT; d <= DIR_FORWARD; d++) {
-		bool in = (!dir->positive || ranges_has(&dir->in[0], d)) &&
-			  !ranges_has(&dir->out[0], d);
+	for (struct match_cond *c = m->first; c; c = c->next) {
+		unsigned own = cond_dirs(cond_of(c));
 
-		if (in && !(oif && d == DIR_IN) && !(iif && d == DIR_OUT))
-			return false;
+		if (own == ~0u)
+			continue;
+		if (dirs & own) {
+			dirs &= own;
+			other = c;
+			continue;
+		}
+		/* dir says it itself. */
+		said = c->key == MATCH_DIR ? other : c;
+		other = c->key == MATCH_DIR ? c : other;
+		error_set(
+			why, 0,
+			"%s is said of packets that go %s, and %s excludes those",
+			match_key_name(said->key),
+			names[cond_dirs(cond_of(said))],
+			match_key_name(other->key));
+		return true;
 	}
-	error_set(
-		why, 0,
-		"%s is said of packets that go %s or %s, and dir excludes those",
-		match_key_name(oif ? MATCH_OIF : MATCH_IIF),
-		names[oif ? DIR_OUT : DIR_IN], names[DIR_FORWARD]);
-	return true;
+	return false;
 }
 
 bool match_is_empty(const struct match *m, struct error *why)

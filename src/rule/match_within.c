@@ -136,23 +136,13 @@ static bool all_flags_within(const struct cond *a, const struct cond *b)
 	return true;
 }
 
-/* Whatever begins like a begins like b. */
-static bool text_within(enum match_key key, const struct match_value *a,
-			const struct match_value *b)
-{
-	if (key == MATCH_PAYLOAD)
-		return b->text_len <= a->text_len &&
-		       !memcmp(a->text, b->text, b->text_len);
-	return iface_within(a->text, b->text);
-}
-
 /* A value of c with this sign that v lies within. */
 static bool text_found(const struct cond *c, bool negate,
 		       const struct match_value *v)
 {
 	for (uint32_t i = 0; i < c->pub.count; i++)
 		if (c->pub.value[i].negate == negate &&
-		    text_within(c->pub.key, v, &c->pub.value[i]))
+		    text_value_within(c->pub.key, v, &c->pub.value[i]))
 			return true;
 	return false;
 }
@@ -184,10 +174,10 @@ static bool cond_within(const struct cond *a, const struct cond *b)
 		return all_flags_within(a, b);
 	case KEY_IFACE:
 	case KEY_BYTES:
+	case KEY_CGROUP:
 		return texts_within(a, b);
-	default:
-		return false;
 	}
+	return false;
 }
 
 /* Some condition of a is only met by protocols that proto admits. */

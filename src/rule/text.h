@@ -13,7 +13,7 @@
 #include "base/log.h"
 
 /* Longest value that is read (a payload may be longer), its end included. */
-#define TEXT_MAX 128
+#define TEXT_MAX 512
 /* Room for text_show. */
 #define TEXT_SHOW_MAX 64
 

@@ -372,9 +372,103 @@ static void a_boolean_is_for_fragment(void **state)
 	assert_int_equal(match_add_bool(m, MATCH_DPORT, true, &err), -EINVAL);
 	assert_string_equal(err.text, "dport = 'true' is not a port from 0 to "
 				      "65535 or a range such as 1024-65535");
-	assert_int_equal(match_add_bool(m, MATCH_USER, true, &err),
-			 -EOPNOTSUPP);
+	assert_int_equal(match_add_bool(m, MATCH_USER, true, &err), -EINVAL);
 	match_free(m);
+}
+
+static void whose_packet_it_is_is_as_assumed_of_what_leaves(void **state)
+{
+	static const char *const conds[] = {"user=root", "group=!0",
+					    "cgroup=/a/b/"};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(conds); i++) {
+		struct match *m = match_new();
+		struct packet p = load(syn);
+
+		assert_int_equal(match_asks_kernel(m), MATCH_KEYS);
+		assert_int_equal(add(m, conds[i], &err), 0);
+		assert_int_equal(match_asks_kernel(m), match_conds(m)->key);
+		assert_false(match_holds(m, &p, NULL));
+		match_assume(m, true);
+		assert_true(match_holds(m, &p, NULL));
+		p.dir = DIR_IN;
+		assert_false(match_holds(m, &p, NULL));
+		p.dir = DIR_FORWARD;
+		assert_false(match_holds(m, &p, NULL));
+		p.dir = DIR_OUT;
+		match_assume(m, false);
+		assert_false(match_holds(m, &p, NULL));
+		match_free(m);
+	}
+	assert_int_equal(match_asks_kernel(NULL), MATCH_KEYS);
+}
+
+static void accounts_are_read_by_name_and_number(void **state)
+{
+	static const struct {
+		const char *cond;
+		uint32_t low, high;
+		bool negate;
+		const char *text;
+	} known[] = {
+		{"user=root", 0, 0, false, "user=root"},
+		{"user=!root", 0, 0, true, "user=!root"},
+		{"user=0", 0, 0, false, "user=0"},
+		{"user=4294967294", 4294967294u, 4294967294u, false,
+		 "user=4294967294"},
+		{"user=1000-1999", 1000, 1999, false, "user=1000-1999"},
+		{"user=root - 5", 0, 5, false, "user=root - 5"},
+		/* The same on every Debian. */
+		{"user=www-data", 33, 33, false, "user=www-data"},
+		{"group=adm", 4, 4, false, "group=adm"},
+		{"group=!www-data", 33, 33, true, "group=!www-data"},
+	};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(known); i++) {
+		struct match *m = match_new();
+		const struct match_value *v;
+		char text[64];
+
+		if (add(m, known[i].cond, &err))
+			fail_msg("%s: %s", known[i].cond, err.text);
+		v = match_conds(m)->value;
+		assert_int_equal(v->low, known[i].low);
+		assert_int_equal(v->high, known[i].high);
+		assert_int_equal(v->negate, known[i].negate);
+		assert_string_equal(match_text(m, text, sizeof(text)),
+				    known[i].text);
+		match_free(m);
+	}
+}
+
+static void a_cgroup_is_a_path_without_slashes_at_its_ends(void **state)
+{
+	static const struct {
+		const char *cond, *text;
+	} known[] = {
+		{"cgroup=system.slice/ssh.service",
+		 "cgroup=system.slice/ssh.service"},
+		{"cgroup=/system.slice/", "cgroup=system.slice"},
+		{"cgroup=!/a/b", "cgroup=!a/b"},
+		{"cgroup=..a/.b", "cgroup=..a/.b"},
+	};
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(known); i++) {
+		struct match *m = match_new();
+		char text[64];
+
+		if (add(m, known[i].cond, &err))
+			fail_msg("%s: %s", known[i].cond, err.text);
+		assert_string_equal(match_text(m, text, sizeof(text)),
+				    known[i].text);
+		match_free(m);
+	}
 }
 
 /* ---- what is refused ---------------------------------------------------- */
@@ -436,9 +530,20 @@ static const struct {
 	 "src: '10.0.0.2-10.0.0.1' is backwards"},
 	{"payload=", -EINVAL, "payload = '' is not the first bytes"},
 	{"payload=!", -EINVAL, "payload = '' is not the first bytes"},
-	{"user=root", -EOPNOTSUPP, "user: only the kernel can tell"},
-	{"group=0", -EOPNOTSUPP, "not supported yet"},
-	{"cgroup=x", -EOPNOTSUPP, "not supported yet"},
+	{"user=nobody-of-this-name", -EINVAL,
+	 "user = 'nobody-of-this-name' is not a user of this host, a user id "
+	 "or a range such as 1000-1999"},
+	{"user=", -EINVAL, "user = '' is not a user"},
+	{"user=4294967295", -EINVAL, "user = '4294967295' is not a user"},
+	{"user=2000-1000", -EINVAL,
+	 "user = '2000-1000' is backwards; did you mean '1000-2000'?"},
+	{"group=nogroup-of-this-name", -EINVAL,
+	 "group = 'nogroup-of-this-name' is not a group of this host"},
+	{"cgroup=", -EINVAL, "cgroup = '' is not a path below the root"},
+	{"cgroup=/", -EINVAL, "cgroup = '/' is not a path"},
+	{"cgroup=a//b", -EINVAL, "cgroup = 'a//b' is not a path"},
+	{"cgroup=a/../b", -EINVAL, "cgroup = 'a/../b' is not a path"},
+	{"cgroup=.", -EINVAL, "cgroup = '.' is not a path"},
 };
 
 static void what_is_wrong_is_named_and_nothing_is_added(void **state)
@@ -483,7 +588,7 @@ static void a_set_is_refused_where_no_address_is(void **state)
 	assert_string_equal(err.text, "dport = set blocked: a set holds "
 				      "addresses and can only be a value of "
 				      "src or dst");
-	assert_int_equal(match_add_set(m, MATCH_USER, s, &err), -EOPNOTSUPP);
+	assert_int_equal(match_add_set(m, MATCH_USER, s, &err), -EINVAL);
 	assert_null(match_conds(m));
 	match_free(m);
 	set_unref(s);
@@ -600,6 +705,24 @@ static const struct {
 	 "iif is said of packets that go in or forward, and dir excludes "
 	 "those"},
 	{{"iif=eth0", "oif=eth0"}, NULL},
+	{{"dir=!forward", "iif=eth0", "oif=eth0"},
+	 "oif is said of packets that go out or forward, and iif excludes "
+	 "those"},
+	{{"user=root", "dir=in"},
+	 "user is said of packets that go out, and dir excludes those"},
+	{{"dir=!out", "cgroup=a"},
+	 "cgroup is said of packets that go out, and dir excludes those"},
+	{{"group=0", "iif=eth0"},
+	 "iif is said of packets that go in or forward, and group excludes "
+	 "those"},
+	{{"user=0", "oif=eth0", "dir=out", "group=1"}, NULL},
+	{{"user=1000-1999", "user=!1000-2000"},
+	 "the values of user exclude each other"},
+	{{"user=!0-4294967294"}, "the values of user exclude each other"},
+	{{"cgroup=a/b", "cgroup=!a"},
+	 "the values of cgroup exclude each other"},
+	{{"cgroup=a", "cgroup=!a/b"}, NULL},
+	{{"cgroup=ab", "cgroup=!a"}, NULL},
 	{{"oif=eth0", "oif=!eth*"}, "the values of oif exclude each other"},
 	{{"oif=eth*", "oif=!eth0"}, NULL},
 	{{"oif=!*"}, "the values of oif exclude each other"},
@@ -824,6 +947,11 @@ int main(void)
 		cmocka_unit_test(the_uplink_is_asked_for_only_when_it_matters),
 		cmocka_unit_test(a_set_is_a_value_beside_others),
 		cmocka_unit_test(a_boolean_is_for_fragment),
+		cmocka_unit_test(
+			whose_packet_it_is_is_as_assumed_of_what_leaves),
+		cmocka_unit_test(accounts_are_read_by_name_and_number),
+		cmocka_unit_test(
+			a_cgroup_is_a_path_without_slashes_at_its_ends),
 		cmocka_unit_test(what_is_wrong_is_named_and_nothing_is_added),
 		cmocka_unit_test(a_value_may_not_hide_a_zero_byte),
 		cmocka_unit_test(a_set_is_refused_where_no_address_is),

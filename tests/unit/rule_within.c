@@ -77,6 +77,13 @@ static void a_match_lies_within_another(void **state)
 		{"src=10.0.0.0/8", "src=2001:db8::/32", false, false},
 		{"src=!10.0.0.0/8", "src=!10.1.0.0/16", true, false},
 		{"src=2001:db8::1", "src=!10.0.0.0/8", true, false},
+		{"user=1000", "user=1000-1999", true, false},
+		{"user=1000", "group=1000", false, false},
+		{"group=!0", "group=1-4294967294", true, true},
+		{"cgroup=a/b", "cgroup=a", true, false},
+		{"cgroup=ab", "cgroup=a", false, false},
+		{"cgroup=!a", "cgroup=!a/b", true, false},
+		{"cgroup=a/b", "cgroup=!a", false, false},
 		/* What a set has is not known, but that it is the same. */
 		{"dst=@0", "dst=@0", true, true},
 		{"dst=@0", "dst=@1", false, false},
