@@ -144,7 +144,8 @@ static void what_does_not_load_says_where_and_why(void **state)
 		 "a set or a list of them, not a table"},
 		{"rule { match = { dport = set{} }, action = DROP }", NULL},
 		{"rule { match = { user = 'nobody-such' }, action = DROP }",
-		 "user = 'nobody-such' is not a user of this host"},
+		 "t.lua:1: user = 'nobody-such' is not a user of this host, a "
+		 "user id or a range such as 1000-1999"},
 		{"rule { match = { 'tcp' }, action = DROP }",
 		 "t.lua:1: match: keys are names such as dport, not '1'"},
 		{"rule { match = 'tcp', action = DROP }",
