@@ -24,6 +24,8 @@
 #define DEFAULT_TTL    64
 #define DEFAULT_WINDOW 65535
 #define DSCP_MASK      0xfc
+/* Of an address's first byte: from here on it is no host's. */
+#define MULTICAST      224
 
 /* RFC 1812, 4.3.2.5: errors have precedence "internetwork control"; 4.3.2.3:
  * they are no longer than every host must be able to take. */
@@ -277,7 +279,10 @@ int packet_rst(struct packet *out, const struct packet *in)
 
 	if (!t)
 		return -ENOENT;
-	if (t[13] & TCP_RST)
+	/* A connection is between two hosts: nothing else may be a RST's
+	 * source or destination. */
+	if (t[13] & TCP_RST || in->data[12] >= MULTICAST ||
+	    in->data[16] >= MULTICAST)
 		return -EPERM;
 	if (t[13] & TCP_ACK)
 		return put_tcp(out, in, t, get_be32(t + 8), 0, TCP_RST, 0);
@@ -300,7 +305,7 @@ static bool is_icmp_query(uint8_t type)
  * multicast, reserved or broadcast (RFC 1122, 3.2.2). */
 static bool is_host(const uint8_t a[4])
 {
-	return a[0] != 0 && a[0] != 127 && a[0] < 224;
+	return a[0] != 0 && a[0] != 127 && a[0] < MULTICAST;
 }
 
 /* RFC 1812, 4.3.2.7, and RFC 1122, 3.2.2. */
@@ -312,7 +317,7 @@ static int may_answer_by_error(const struct packet *in)
 		return -ENOENT;
 	if (in->flags & PACKET_LATER_FRAGMENT)
 		return -EPERM;
-	if (!is_host(b + 12) || b[16] >= 224)
+	if (!is_host(b + 12) || b[16] >= MULTICAST)
 		return -EPERM;
 	if (in->proto != PROTO_ICMP)
 		return 0;

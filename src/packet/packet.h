@@ -286,7 +286,7 @@ int packet_reply(struct packet *out, const struct packet *in);
 int packet_echo_reply(struct packet *out, const struct packet *in);
 
 /* The RST a closed port would send (RFC 9293 3.10.7.1). -ENOENT: not TCP;
- * -EPERM: in is itself a RST. */
+ * -EPERM: in is itself a RST, or to or from more than one host. */
 int packet_rst(struct packet *out, const struct packet *in);
 
 /* ICMP errors (RFC 792, 1812 4.3.2): quotes the IP header and as much as

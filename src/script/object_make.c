@@ -176,7 +176,7 @@ static int packet_rst_method(lua_State *L)
 	struct object *o = object_new(L, ROOM_BARE);
 
 	return made(L, o, packet_rst(&o->own, in->p), "rst", "TCP",
-		    "a RST is never answered by a RST");
+		    "neither a RST nor a multicast is answered by a RST");
 }
 
 /* ---- ICMP errors ----------------------------------------------------- */

@@ -150,6 +150,16 @@ static const struct reply_case cases[] = {
 	 .in =
 		"45000028123400003d067f5fc0000202c633640700140050000000000000"
 		"000050142000a32f0000"},
+	{.name = "no_rst_about_multicast",
+	 .op = RST, .rc = -EPERM,
+	 .in =
+		"45000028123400003d06c89ec0000202e00000fb04010050000003e80000"
+		"000050022000e4ab0000"},
+	{.name = "no_rst_to_multicast",
+	 .op = RST, .rc = -EPERM,
+	 .in =
+		"45000028123400003d06515fef010101c633640704010050000003e80000"
+		"0000500220006d6c0000"},
 	{.name = "rst_needs_tcp",
 	 .op = RST, .rc = -ENOENT,
 	 .in = "4500001c123400003d117f60c0000202c63364070035003500081337"},

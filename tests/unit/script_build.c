@@ -372,7 +372,7 @@ static void what_must_not_be_answered_gives_nil_and_why(void **state)
 	assert_int_equal(run(rst, "return pkt:rst()"), LUA_OK);
 	assert_true(lua_isnil(L, 1));
 	assert_string_equal(lua_tostring(L, 2),
-			    "a RST is never answered by a RST");
+			    "neither a RST nor a multicast is answered by a RST");
 	assert_int_equal(run(expired, "return pkt:unreachable{ ttl=1 }"),
 			 LUA_OK);
 	assert_true(lua_isnil(L, 1));
