@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random rules meet random packets. What the far side gets, wherever a packet
+was decided, is what a model written from the documentation says.
+
+$SLUICE_FUNNEL_SEED (default 1) and $SLUICE_FUNNEL_SETS widen the search. A
+failure names the seed of its rule set; $SLUICE_FUNNEL_ONLY=SEED runs that one.
+"""
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.utils import RawPcapReader, RawPcapWriter
+
+import funnel
+from arena import Arena, QuickSluice
+from model import ACCEPT, REJECT, Outcome, judge
+from sluice import BINARY, assert_no_sanitizer_report
+
+SEED = int(os.environ.get("SLUICE_FUNNEL_SEED", "1"))
+ONLY = os.environ.get("SLUICE_FUNNEL_ONLY")
+
+
+def seeds(count):
+    count = int(os.environ.get("SLUICE_FUNNEL_SETS", count))
+    return [int(ONLY)] if ONLY else [SEED * 1000000 + i for i in range(count)]
+
+
+def write_rules(rules, folder):
+    text, files = funnel.lua(rules)
+    for name, content in files.items():
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(content)
+        os.chmod(os.path.join(folder, name), 0o644)
+    path = os.path.join(folder, "funnel.lua")
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path, text
+
+
+def show(packet, outcome):
+    return "  %s\n  is to be: %s by %s, counted by %s\n" % (
+        packet, outcome.verdict, outcome.rule, outcome.counted)
+
+
+def is_answer(raw, packet):
+    """What tells the sender of packet that it was rejected, read by scapy."""
+    answer, kind = IP(raw), packet.rejectable()
+    if answer.dst != packet.src:
+        return False
+    if kind == "icmp":
+        quoted = packet.bytes()[:28 + len(packet.options)]
+        return ICMP in answer and answer[ICMP].type == 3 and \
+            answer[ICMP].code == 3 and raw[28:].startswith(quoted)
+    if TCP not in answer or answer.src != packet.dst:
+        return False
+    t = answer[TCP]
+    if (t.sport, t.dport) != (packet.dport, packet.sport):
+        return False
+    if "A" in packet.flags:
+        return t.flags == "R" and t.seq == packet.ack
+    return t.flags == "RA" and t.ack == packet.seq + sum(
+        f in "SF" for f in packet.flags) + len(packet.has("payload"))
+
+
+# -- without a network --------------------------------------------------------
+
+LOCAL = ["10.66.0.1", "10.66.0.77", "10.67.0.1", "10.67.0.99"]
+
+
+def replay(rules, packets, folder):
+    path, text = write_rules(rules, folder)
+    pcap, out = (os.path.join(folder, n) for n in ("in.pcap", "out.pcap"))
+    w = RawPcapWriter(pcap, linktype=101)
+    w.write_header(None)
+    for p in packets:
+        w.write_packet(p.bytes())
+    w.close()
+    args = [BINARY, "replay", "--json", "-w", out]
+    for a in LOCAL + [funnel.GROUP] * (packets[0].dir == "in"):
+        args += ["--local", a]
+    r = subprocess.run(args + [path, pcap], capture_output=True, text=True,
+                       timeout=60)
+    assert_no_sanitizer_report(r.stderr)
+    assert r.returncode == 0, r.stderr + text
+    lines = [json.loads(line) for line in r.stdout.splitlines()]
+    return lines, [raw for raw, _ in RawPcapReader(out)], r.stderr, text
+
+
+@pytest.mark.slow(600)
+def test_replay_equals_the_model(tmp_path):
+    pairs = 0
+    for seed in seeds(100):
+        for direction in ("out", "in"):
+            rules = funnel.random_rules(seed)
+            if direction == "in" and not rules.capture_in:
+                continue
+            packets = [dataclasses.replace(p, dev=None) for p in
+                       funnel.random_packets(seed, 100, direction)
+                       if p.dst != funnel.STRANGER]
+            lines, out, err, text = replay(rules, packets, str(tmp_path))
+            assert len(lines) == len(packets), err
+            sent = iter(out)
+            for p, line in zip(packets, lines):
+                o = judge(rules, p)
+                what = "seed %d %s\n%s%s\n%s" % (
+                    seed, direction, text, show(p, o), line)
+                assert line["verdict"] == o.verdict, what
+                assert line.get("rule") == o.rule, what
+                if o.verdict == ACCEPT:
+                    got = next(sent)
+                    assert got == o.packet.bytes(), "%s\n%s\n%s" % (
+                        what, got.hex(), o.packet.bytes().hex())
+                elif o.verdict == REJECT and p.rejectable():
+                    got = next(sent)
+                    assert is_answer(got, p), "%s\n%s" % (what, IP(got))
+                pairs += 1
+            assert next(sent, None) is None
+    print("%d pairs of rule set and packet, seed %d" % (pairs, SEED))
+
+
+# -- on a real kernel ---------------------------------------------------------
+
+FAR_DEV = {"up0": "far fu0", "up1": "far fu1"}
+
+
+def route_dev(dst):
+    return "up1" if dst in funnel.FAR_UP1 else "up0"
+
+
+def live_packets(seed, rules):
+    """(by, packet) pairs: by the three ways that there are."""
+    out = []
+    for n, p in enumerate(funnel.random_packets(seed, 100, "out")):
+        out.append(("route", dataclasses.replace(p, dev=route_dev(p.dst))))
+    rng = random.Random("devices %d" % seed)
+    for p in funnel.random_packets(seed + 1, 50, "out", first=100):
+        out.append(("wire", dataclasses.replace(
+            p, dev=rng.choice(["up0", "up1"]))))
+    for p in funnel.random_packets(seed + 2, 60, "in", first=150):
+        out.append(("wire", dataclasses.replace(
+            p, dev=rng.choice(["up0", "up1"]))))
+    return out
+
+
+def captured(rules, p):
+    """An arrival for somebody else is not taken."""
+    return p.dir == "out" or p.dst != funnel.STRANGER
+
+
+def expect(rules, by, p):
+    """The outcome; where it comes out; how, as alternatives."""
+    o = judge(rules, p) if captured(rules, p) else \
+        Outcome(ACCEPT, p, None, [])
+    if o.verdict != ACCEPT:
+        return o, None
+    if p.dir == "in":
+        return o, "ear"
+    moved = o.packet.dst != p.dst
+    return o, FAR_DEV[route_dev(o.packet.dst) if moved else p.dev]
+
+
+def compare(rules, sent, seen):
+    """Every packet's outcome is what the model says; the differences."""
+    at, answers, wrong, counters = {}, {}, [], collections.Counter()
+    for s in seen:
+        if s.answered() is not None:
+            answers.setdefault(s.answered(), []).append(s)
+        elif s.number() is not None:
+            at.setdefault(s.number(), []).append(s)
+        else:
+            wrong.append("unknown at %s: %r" % (s.where, IP(s.raw)))
+    for n, (by, p) in enumerate(sent):
+        o, where = expect(rules, by, p)
+        counters.update(o.counted)
+        want = [(where, o.packet.bytes())] if where else []
+        got = [(s.where, s.raw) for s in at.pop(n, [])]
+        told = answers.pop(n, [])
+        if got != want:
+            wrong.append("%s %sgot  %s\nwant %s" % (
+                by, show(p, o), [(w, r.hex()) for w, r in got],
+                [(w, r.hex()) for w, r in want]))
+        elif o.verdict == REJECT and p.rejectable():
+            if len(told) != 1 or not is_answer(told[0].raw, p):
+                wrong.append("%s %sits sender was told %s" % (
+                    by, show(p, o), [IP(s.raw) for s in told]))
+        elif told:
+            wrong.append("%s %sits sender was told %s" % (
+                by, show(p, o), [IP(s.raw) for s in told]))
+    for s in sum([*at.values(), *answers.values()], []):
+        wrong.append("unknown at %s: %r" % (s.where, IP(s.raw)))
+    return wrong, counters
+
+
+def counted(sluice):
+    """The rules' counters of the summary."""
+    return {name: int(n) for name, n in re.findall(
+        r"^sluice: rule (r\d+): (\d+) packets$", sluice.stderr, re.M)}
+
+
+def run_one(arena, seed, way, *options):
+    """One rule set, one way of capture, all packets: differences, counters."""
+    rules = funnel.random_rules(seed)
+    sent = live_packets(seed, rules)
+    path, text = write_rules(rules, arena.tmp)
+    with QuickSluice(arena, [path], *options, way=way) as s:
+        arena.drain()
+        seen = arena.batch(sent, rules.capture_in, os.urandom(16))
+    wrong, model = compare(rules, sent, seen)
+    have = counted(s)
+    want = {r.name: model[r.name] for r in rules.rules}
+    if have != want:
+        wrong.append("counters are %s, to be %s" % (have, want))
+    head = "seed %d, --capture %s %s\n%s" % (seed, way, " ".join(options), text)
+    return ["%s\n%s" % (head, w) for w in wrong], len(sent)
+
+
+@pytest.mark.slow(900)
+def test_kernel_and_user_space_equal_the_model():
+    """Half of the rule sets by each way; each twice, with the packets decided
+    as far as possible in the kernel, and all of them in user space."""
+    with contextlib.ExitStack() as stack:
+        arenas = [Arena(), Arena()]
+        for a in arenas:
+            stack.callback(a.close)
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        wrong, pairs = [], 0
+        for i, seed in enumerate(seeds(50)):
+            way = ("route", "wire")[i % 2]
+            both = [pool.submit(run_one, a, seed, way, *options)
+                    for a, options in zip(arenas, ((), ("--audit",)))]
+            for f in both:
+                w, n = f.result()
+                wrong += w
+            pairs += n
+            assert not wrong, "%d differences\n%s" % (
+                len(wrong), "\n\n".join(wrong[:3]))
+        print("%d pairs of rule set and packet, seed %d" % (pairs, SEED))
