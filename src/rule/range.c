@@ -54,6 +54,21 @@ int ranges_add(struct ranges *r, u128 low, u128 high)
 	return 0;
 }
 
+int ranges_append(struct ranges *r, u128 low, u128 high)
+{
+	struct range *end = r->count ? &r->range[r->count - 1] : NULL;
+	int ret;
+
+	if (end && end->high + 1 == low) {
+		end->high = high;
+		return 0;
+	}
+	ret = make_room(r);
+	if (!ret)
+		r->range[r->count++] = (struct range){low, high};
+	return ret;
+}
+
 void ranges_free(struct ranges *r)
 {
 	free(r->range);

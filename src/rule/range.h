@@ -2,7 +2,7 @@
 /*
  * Numbers as sorted ranges that neither touch nor overlap, so that one binary
  * search answers. 128 bits wide, so that addresses of both families and plain
- * numbers share it. Internal to rule/; knows nothing of packets.
+ * numbers share it. Knows nothing of packets.
  */
 #ifndef SLUICE_RULE_RANGE_H
 #define SLUICE_RULE_RANGE_H
@@ -24,8 +24,12 @@ struct ranges {
 	uint32_t count, room;
 };
 
+#define RANGES_NONE ((struct ranges){ .range = NULL })
+
 /* Adds low..high, joining what it touches. 0 or -ENOMEM (then unchanged). */
 int ranges_add(struct ranges *r, u128 low, u128 high);
+/* The same where low is above all that r has: in constant time. */
+int ranges_append(struct ranges *r, u128 low, u128 high);
 void ranges_free(struct ranges *r);
 
 /* True if all of low..high is in r. */
