@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "capture/netlink.h"
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
+#include "capture/nft_set.h"
 
 #define UPLINKS_MAX 64
 #define TRIES	    3
@@ -29,6 +31,8 @@ static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_NETDEV };
 struct nft {
 	struct netlink nl;
 	bool up;
+	bool tables; /* are there, if without chains yet */
+	struct nft_sets sets;
 	struct nft_how how;
 	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
 	unsigned uplinks;
@@ -160,12 +164,24 @@ static int all_there(const struct nft_plan *plan, struct error *err)
 	return 0;
 }
 
+/* Both tables with their sets, which are empty. */
+static void put_tables(struct netlink_batch *b, const struct nft *n)
+{
+	unsigned i;
+
+	for (i = 0; i < FAMILIES; i++) {
+		nft_put_table(b, NFT_MSG_NEWTABLE, families[i]);
+		nft_sets_put(b, &n->sets, families[i]);
+	}
+	if (nft_expects(&n->how))
+		nft_put_set(b);
+}
+
 static int apply_once(struct nft *n, int fresh, struct error *err)
 {
 	struct netlink_batch b = NETLINK_BATCH_NONE;
 	struct nft_plan plan = NFT_PLAN_NONE;
 	struct uplink *list[UPLINKS_MAX];
-	unsigned i;
 	int r;
 
 	r = nft_plan_make(&plan, &n->how, list, present(n, list));
@@ -177,16 +193,14 @@ static int apply_once(struct nft *n, int fresh, struct error *err)
 	if (r)
 		goto out;
 	forget_known(n);
-	if (n->up) {
+	if (n->tables) {
 		r = look(n, err);
 		if (r)
 			goto out;
 	}
 	nft_put_begin(&b);
-	for (i = 0; i < FAMILIES && !n->up; i++)
-		nft_put_table(&b, NFT_MSG_NEWTABLE, families[i]);
-	if (plan.expected && !n->up)
-		nft_put_set(&b);
+	if (!n->tables)
+		put_tables(&b, n);
 	put_changes(&b, n, &plan, fresh);
 	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, err);
@@ -259,6 +273,7 @@ void nft_close(struct nft *n)
 	if (!n)
 		return;
 	netlink_close(&n->nl);
+	nft_sets_close(&n->sets);
 	free(n);
 }
 
@@ -266,6 +281,56 @@ void nft_forget(struct nft *n)
 {
 	/* The kernel counts sockets, not descriptors of them. */
 	nft_close(n);
+}
+
+/*
+ * Both are one as a transaction made them; but if somebody with more power
+ * took one away, the other has to go alone.
+ */
+static int tables_drop(struct nft *n, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct error why = { "" };
+	int first = 0, r;
+	unsigned i;
+
+	for (i = 0; i < FAMILIES; i++) {
+		nft_put_begin(&b);
+		nft_put_table(&b, NFT_MSG_DELTABLE, families[i]);
+		nft_put_end(&b);
+		r = netlink_batch_send(&n->nl, &b, first ? NULL : &why);
+		if (r && r != -ENOENT && !first)
+			first = r;
+		netlink_batch_free(&b);
+	}
+	n->tables = false;
+	nft_sets_close(&n->sets);
+	return first ? explain(first, &why, err) : 0;
+}
+
+/* Sets are filled before a chain looks anything up: that is more than one
+ * transaction, and comes first. */
+static int fill_sets(struct nft *n, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct error why = { "" };
+	int r = nft_sets_open(&n->sets, n->how.set, n->how.sets);
+	unsigned i;
+
+	if (r)
+		return error_set(err, r, "nftables: no memory for sets");
+	if (!n->sets.count)
+		return 0;
+	nft_put_begin(&b);
+	put_tables(&b, n);
+	nft_put_end(&b);
+	r = netlink_batch_send(&n->nl, &b, &why);
+	netlink_batch_free(&b);
+	n->tables = !r;
+	for (i = 0; i < n->sets.count && !r; i++)
+		r = nft_set_update(&n->nl, &n->sets.list[i], i, NULL,
+				   clock_wall(), &why);
+	return r ? explain(r, &why, err) : 0;
 }
 
 int nft_up(struct nft *n, const struct nft_how *how,
@@ -283,36 +348,25 @@ int nft_up(struct nft *n, const struct nft_how *how,
 	n->uplinks = count;
 	for (i = 0; i < count; i++)
 		n->uplink[i] = *list[i];
-	r = apply(n, 0, err);
-	if (r)
-		return r;
-	n->up = true;
-	return 0;
+	r = fill_sets(n, err);
+	if (!r)
+		r = apply(n, 0, err);
+	if (!r)
+		n->up = n->tables = true;
+	else if (n->tables)
+		tables_drop(n, NULL);
+	else
+		nft_sets_close(&n->sets);
+	return r;
 }
 
-/* They are one as a transaction made them; but if somebody with more power
- * took one away, the other has to go alone. */
 int nft_down(struct nft *n, struct error *err)
 {
-	struct netlink_batch b = NETLINK_BATCH_NONE;
-	struct error why = { "" };
-	int first = 0, r;
-	unsigned i;
-
 	if (!n->up)
 		return 0;
-	for (i = 0; i < FAMILIES; i++) {
-		nft_put_begin(&b);
-		nft_put_table(&b, NFT_MSG_DELTABLE, families[i]);
-		nft_put_end(&b);
-		r = netlink_batch_send(&n->nl, &b, first ? NULL : &why);
-		if (r && r != -ENOENT && !first)
-			first = r;
-		netlink_batch_free(&b);
-	}
 	n->up = false;
 	n->uplinks = 0;
-	return first ? explain(first, &why, err) : 0;
+	return tables_drop(n, err);
 }
 
 int nft_change(struct nft *n, const struct nft_how *how, struct error *err)
@@ -392,6 +446,22 @@ int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, &why);
 	netlink_batch_free(&b);
+	return r ? explain(r, &why, err) : 0;
+}
+
+int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
+		    int64_t now, struct error *err)
+{
+	struct error why = { "" };
+	int r;
+
+	/* Until then nothing is held, and then all of it. */
+	if (!n->up)
+		return 0;
+	if (index >= n->sets.count)
+		return error_set(err, -EINVAL, "nftables: no set %u", index);
+	r = nft_set_update(&n->nl, &n->sets.list[index], index, within, now,
+			   &why);
 	return r ? explain(r, &why, err) : 0;
 }
 

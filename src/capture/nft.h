@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "capture/capture.h"
+#include "rule/set_flat.h"
 
 /* The devices that stand for an uplink: what leaves by it, what arrives. */
 #define NFT_OUT_DEVICE "slo%d" /* by its ifindex */
@@ -32,6 +33,9 @@ struct nft_how {
 	bool probes;	    /* take what nft_expect names, and echo replies
 			       and ICMP errors for this host */
 	uint8_t marker[6];  /* source MAC of what was handed back */
+	struct set *const *set; /* to be held in both tables; borrowed, and
+				   always the same while up */
+	unsigned sets;
 };
 
 /* ---- our tables (nft.c): they live as long as the socket behind this ---- */
@@ -67,6 +71,10 @@ int nft_uplink_drop(struct nft *n, int ifindex, struct error *err);
  * (add), or no longer. 0 where how.in takes it already. */
 int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	       struct error *err);
+
+/* While up: addresses of how.set[index] changed, those within; NULL: any. */
+int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
+		    int64_t now, struct error *err);
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 

@@ -283,7 +283,7 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 		nft_mark_or(r, how->seen);
 	nft_accept(r);
 
-	if (how->probes && !how->in)
+	if (nft_expects(how))
 		expected(c, u);
 	if (how->in && !how->forward)
 		types = sizeof(to_host) / sizeof(to_host[0]);
@@ -311,8 +311,6 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
-	/* Where all that arrives is taken, nothing has to be told apart. */
-	p->expected = how->probes && !how->in;
 	track_once(p, how);
 	divert(p, how);
 	through(p, how);

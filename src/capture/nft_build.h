@@ -37,9 +37,15 @@ struct nft_chain {
 struct nft_plan {
 	struct nft_chain *chain;
 	unsigned chains;
-	bool expected; /* there is a set NFT_EXPECTED */
 };
 #define NFT_PLAN_NONE ((struct nft_plan){ .chain = NULL })
+
+/* Whether there is a set NFT_EXPECTED: where all that arrives is taken,
+ * nothing has to be told apart. */
+static inline bool nft_expects(const struct nft_how *how)
+{
+	return how->probes && !how->in;
+}
 
 const char *nft_family_name(uint32_t family);
 

@@ -9,8 +9,10 @@
 #include <linux/netfilter.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "capture/internal.h"
 #include "capture/nft_build.h"
+#include "capture/nft_set.h"
 
 static void print_chain(const struct nft_chain *c, FILE *f)
 {
@@ -26,13 +28,17 @@ static void print_chain(const struct nft_chain *c, FILE *f)
 	fputs("\t}\n", f);
 }
 
-static void print_table(const struct nft_plan *p, uint8_t family, FILE *f)
+static int print_table(const struct nft_plan *p, const struct nft_how *how,
+		       uint8_t family, FILE *f)
 {
 	unsigned i;
+	int r = 0;
 
 	fprintf(f, "table %s " NFT_TABLE " {\n\tflags owner\n",
 		nft_family_name(family));
-	if (p->expected && family == NFPROTO_NETDEV)
+	for (i = 0; i < how->sets && !r; i++)
+		r = nft_set_print(how->set[i], i, clock_wall(), f);
+	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);
 	for (i = 0; i < p->chains; i++) {
@@ -42,6 +48,7 @@ static void print_table(const struct nft_plan *p, uint8_t family, FILE *f)
 		print_chain(&p->chain[i], f);
 	}
 	fputs("}\n", f);
+	return r;
 }
 
 int nft_print(const struct nft_how *how, struct uplink *const *list,
@@ -50,10 +57,10 @@ int nft_print(const struct nft_how *how, struct uplink *const *list,
 	struct nft_plan p = NFT_PLAN_NONE;
 	int r = nft_plan_make(&p, how, list, count);
 
-	if (!r) {
-		print_table(&p, NFPROTO_IPV4, f);
-		print_table(&p, NFPROTO_NETDEV, f);
-	}
+	if (!r)
+		r = print_table(&p, how, NFPROTO_IPV4, f);
+	if (!r)
+		r = print_table(&p, how, NFPROTO_NETDEV, f);
 	nft_plan_free(&p);
 	return r;
 }

@@ -5,12 +5,16 @@
  */
 #include "capture/internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
+#include <linux/filter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int poll_add(struct capture *c, const struct netlink *n)
@@ -20,6 +24,28 @@ static int poll_add(struct capture *c, const struct netlink *n)
 	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, netlink_fd(n), &ev) ?
 		       -errno :
 		       0;
+}
+
+/*
+ * That the ruleset changed, not what of it: a set of 100,000 addresses would
+ * be told one by one. Without it the same is learned with more ado.
+ */
+static void only_generations(const struct netlink *n)
+{
+	const uint16_t type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS,
+			 offsetof(struct nlmsghdr, nlmsg_type)),
+		/* Such a load takes the bytes to be in network order. */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog f = { .len = sizeof(code) / sizeof(*code),
+				.filter = code };
+
+	(void)setsockopt(netlink_fd(n), SOL_SOCKET, SO_ATTACH_FILTER, &f,
+			 sizeof(f));
 }
 
 int watch_open(struct capture *c, struct error *err)
@@ -40,6 +66,8 @@ int watch_open(struct capture *c, struct error *err)
 		r = netlink_open(&c->nf_watch, NETLINK_NETFILTER);
 	if (!r)
 		r = netlink_join(&c->nf_watch, NFNLGRP_NFTABLES);
+	if (!r)
+		only_generations(&c->nf_watch);
 	if (!r)
 		r = poll_add(c, &c->watch);
 	if (!r)

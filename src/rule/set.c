@@ -73,6 +73,8 @@ struct set {
 	 * NULL: ask them all. */
 	uint32_t *block;
 	int64_t seen; /* the time that was last said */
+	void (*watch)(void *arg, struct set *s, const struct set_change *c);
+	void *watch_arg;
 };
 
 struct set *set_new(const char *name)
@@ -255,12 +257,35 @@ static void list_lengths(struct set *s, unsigned family)
 	s->lengths[family] = n;
 }
 
-static void member_remove(struct set *s, struct table *t, struct slot *at)
+static struct prefix prefix_of(const struct member *m)
+{
+	u128 v = (u128)m->key.high << 64 | m->key.low;
+	unsigned size = m->family ? 16 : 4;
+
+	return (struct prefix){
+		.address = address_from_number(v >> (128 - 8 * size), size),
+		.length = m->length,
+	};
+}
+
+static void member_remove(struct set *s, struct table *t, struct slot *at,
+			  bool expired)
 {
 	uint32_t place = slot_place(at);
 	struct member *m = &s->member[place];
 	unsigned family = m->family;
+	struct set_change c;
 
+	if (s->watch)
+		c = (struct set_change){
+			.prefix = prefix_of(m),
+			.exclude = m->exclude,
+			.gone = true,
+			.expired = expired,
+			.was = true,
+			.was_exclude = m->exclude,
+			.was_until = m->until,
+		};
 	table_take(t, at);
 	m->used = false;
 	m->until = s->free;
@@ -268,6 +293,8 @@ static void member_remove(struct set *s, struct table *t, struct slot *at)
 	s->count--;
 	if (!t->count)
 		list_lengths(s, family);
+	if (s->watch)
+		s->watch(s->watch_arg, s, &c);
 }
 
 static bool is_alive(const struct member *m, int64_t now)
@@ -301,19 +328,57 @@ static void block_build(struct set *s)
 }
 
 /* Removes what had expired when the time was last said. */
-static void sweep(struct set *s)
+static int64_t sweep(struct set *s)
 {
+	int64_t next = 0;
+
 	for (uint32_t i = 0; i < s->top; i++) {
 		struct member *m = &s->member[i];
 		struct table *t = &s->table[m->family][m->length];
 
-		if (m->used && !is_alive(m, s->seen))
-			member_remove(
-				s, t,
-				table_find(s, t,
-					   key_hash(s, m->family, m->key),
-					   m->key));
+		if (!m->used || !m->until)
+			continue;
+		if (is_alive(m, s->seen)) {
+			if (!next || m->until < next)
+				next = m->until;
+			continue;
+		}
+		member_remove(s, t,
+			      table_find(s, t, key_hash(s, m->family, m->key),
+					 m->key),
+			      true);
 	}
+	return next;
+}
+
+int64_t set_sweep(struct set *s, int64_t now)
+{
+	s->seen = now;
+	return sweep(s);
+}
+
+void set_watch(struct set *s,
+	       void (*f)(void *arg, struct set *s, const struct set_change *c),
+	       void *arg)
+{
+	s->watch = f;
+	s->watch_arg = arg;
+}
+
+/* The member as it is, and as it was if it was there. */
+static void tell(struct set *s, const struct member *m,
+		 const struct member *was)
+{
+	struct set_change c = {.prefix = prefix_of(m),
+			       .exclude = m->exclude,
+			       .until = m->until};
+
+	if (was) {
+		c.was = true;
+		c.was_exclude = was->exclude;
+		c.was_until = was->until;
+	}
+	s->watch(s->watch_arg, s, &c);
 }
 
 /* Makes sure that there is a member to be taken. */
@@ -371,10 +436,15 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 	slot.hash = key_hash(s, family, k);
 	old = table_find(s, t, slot.hash, k);
 	if (old) {
+		struct member was;
+
 		place = slot_place(old);
+		was = s->member[place];
 		s->member[place].exclude = exclude;
 		s->member[place].until = until;
 		old->member = slot_member(place, exclude, until);
+		if (s->watch)
+			tell(s, &s->member[place], &was);
 		return 0;
 	}
 	ret = reserve_member(s);
@@ -397,6 +467,8 @@ int set_add(struct set *s, const struct prefix *p, bool exclude, int64_t until)
 		list_lengths(s, family);
 	if (s->block)
 		block_mark(s, &s->member[place]);
+	if (s->watch)
+		tell(s, &s->member[place], NULL);
 	return 0;
 }
 
@@ -414,7 +486,7 @@ int set_remove(struct set *s, const struct prefix *p)
 	at = table_find(s, t, key_hash(s, family, k), k);
 	if (!at)
 		return -ENOENT;
-	member_remove(s, t, at);
+	member_remove(s, t, at, false);
 	return 0;
 }
 
@@ -512,13 +584,11 @@ void set_each(const struct set *s, int64_t now,
 {
 	for (uint32_t i = 0; i < s->top; i++) {
 		struct member m = s->member[i]; /* f may change the set */
-		unsigned size = m.family ? 16 : 4;
-		u128 v = (u128)m.key.high << 64 | m.key.low;
-		struct prefix p = {.length = m.length};
+		struct prefix p;
 
 		if (!is_alive(&m, now))
 			continue;
-		p.address = address_from_number(v >> (128 - 8 * size), size);
+		p = prefix_of(&m);
 		f(&p, m.exclude, m.until, arg);
 	}
 }

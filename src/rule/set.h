@@ -37,6 +37,27 @@ int set_add_file(struct set *s, const char *path, struct error *err);
 bool set_has(const struct set *s, const struct address *a, int64_t now);
 size_t set_count(const struct set *s);
 
+/* Removes what has expired by now. When the next one does; 0: none does. */
+int64_t set_sweep(struct set *s, int64_t now);
+
+/* What became of a member. */
+struct set_change {
+	struct prefix prefix;
+	bool exclude;	 /* as it is now, or was when it went */
+	bool gone;
+	bool expired;	 /* which is why it is gone */
+	int64_t until;
+	bool was;	 /* it was there before, and then: */
+	bool was_exclude;
+	int64_t was_until;
+};
+
+/* From now on f is told of each change, after it; it must not make any. One a
+ * set; NULL: nobody is told. */
+void set_watch(struct set *s,
+	       void (*f)(void *arg, struct set *s, const struct set_change *c),
+	       void *arg);
+
 /* Visits every member that is alive (for the kernel's copy, and printing). */
 void set_each(const struct set *s, int64_t now,
 	      void (*f)(const struct prefix *p, bool exclude, int64_t until,

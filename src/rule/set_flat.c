@@ -245,22 +245,3 @@ int ranges_compare(const struct ranges *a, const struct ranges *b,
 	}
 	return ret;
 }
-
-static void earlier(const struct prefix *p, bool exclude, int64_t until,
-		    void *arg)
-{
-	int64_t *first = arg;
-
-	(void)p;
-	(void)exclude;
-	if (until && (!*first || until < *first))
-		*first = until;
-}
-
-int64_t set_expiry(const struct set *s, int64_t now)
-{
-	int64_t first = 0;
-
-	set_each(s, now, earlier, &first);
-	return first;
-}

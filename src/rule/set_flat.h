@@ -34,9 +34,6 @@ int ranges_compare(const struct ranges *a, const struct ranges *b,
 		   int (*f)(void *arg, const struct range *r, bool gone),
 		   void *arg);
 
-/* When the first of the members that are alive expires; 0: none does. */
-int64_t set_expiry(const struct set *s, int64_t now);
-
 /* The addresses that prefix p stands for. */
 struct range prefix_range(const struct prefix *p);
 

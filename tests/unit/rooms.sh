@@ -8,7 +8,7 @@ declare -A may=(
 	[packet]="packet base"
 	[rule]="rule packet base"
 	[script]="script rule packet base"
-	[capture]="capture base"
+	[capture]="capture rule packet base"
 	[daemon]="daemon script capture rule packet base"
 	[command]="command daemon script capture rule packet base"
 )

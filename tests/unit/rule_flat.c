@@ -123,20 +123,72 @@ static void expired_members_are_left_out(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(set_expiry(s, 0), 0);
+	assert_int_equal(set_sweep(s, 0), 0);
 	set_add_text(s, "10.0.0.0/8", 0, &err);
 	set_add_text(s, "!10.1.0.0/16", 50, &err);
 	set_add_text(s, "10.1.2.0/24", 30, &err);
-	assert_int_equal(set_expiry(s, 0), 30);
+	assert_int_equal(set_sweep(s, 0), 30);
 	set_flatten(s, 4, 0, NULL, &r);
 	assert_int_equal(r.count, 3);
-	assert_int_equal(set_expiry(s, 30), 50);
 	set_flatten(s, 4, 30, NULL, &r);
 	assert_int_equal(r.count, 2);
-	assert_int_equal(set_expiry(s, 50), 0);
+	assert_int_equal(set_count(s), 3);
+	assert_int_equal(set_sweep(s, 30), 50);
+	assert_int_equal(set_count(s), 2);
 	set_flatten(s, 4, 50, NULL, &r);
 	assert_int_equal(r.count, 1);
+	assert_int_equal(set_sweep(s, 50), 0);
 	ranges_free(&r);
+	set_unref(s);
+}
+
+struct heard {
+	unsigned calls;
+	struct set_change last;
+};
+
+static void hear(void *arg, struct set *s, const struct set_change *c)
+{
+	struct heard *h = arg;
+
+	(void)s;
+	h->calls++;
+	h->last = *c;
+}
+
+static void who_watches_is_told_of_every_change(void **state)
+{
+	struct set *s = set_new("test");
+	struct heard h = {0};
+	struct prefix p;
+	struct error err;
+	const struct set_change *c = &h.last;
+
+	(void)state;
+	set_add_text(s, "10.0.0.0/8", 0, &err);
+	set_watch(s, hear, &h);
+	prefix_parse(&p, "10.0.0.0/8", &err);
+	set_add(s, &p, true, 70);
+	assert_int_equal(h.calls, 1);
+	assert_true(c->was && !c->was_exclude && !c->was_until);
+	assert_true(c->exclude && c->until == 70 && !c->gone);
+	set_add_text(s, "192.0.2.1-192.0.2.2", 90, &err);
+	assert_int_equal(h.calls, 3);
+	assert_true(!c->was && c->until == 90 && c->prefix.length == 32 &&
+		    c->prefix.address.byte[3] == 2);
+	assert_int_equal(set_sweep(s, 70), 90);
+	assert_int_equal(h.calls, 4);
+	assert_true(c->gone && c->expired && c->was && c->was_until == 70 &&
+		    c->prefix.length == 8);
+	assert_int_equal(set_remove(s, &p), -ENOENT);
+	assert_int_equal(h.calls, 4);
+	prefix_parse(&p, "192.0.2.1", &err);
+	set_remove(s, &p);
+	assert_int_equal(h.calls, 5);
+	assert_true(c->gone && !c->expired);
+	set_watch(s, NULL, NULL);
+	set_sweep(s, 1000);
+	assert_int_equal(h.calls, 5);
 	set_unref(s);
 }
 
@@ -303,6 +355,7 @@ int main(void)
 		cmocka_unit_test(a_set_becomes_the_fewest_ranges),
 		cmocka_unit_test(only_what_was_asked_for_is_flattened),
 		cmocka_unit_test(expired_members_are_left_out),
+		cmocka_unit_test(who_watches_is_told_of_every_change),
 		cmocka_unit_test(ranges_have_what_the_set_has),
 	};
 
