@@ -56,8 +56,8 @@ class Seen:
         if raw[-8:-4] == TAG:
             return struct.unpack("!I", raw[-4:])[0]
         head = (raw[0] & 15) * 4
-        # The first fragment of a TCP segment, cut off behind the numbers.
-        if raw[9] == 6 and raw[6] & 0x20:
+        # A TCP segment that is cut off behind the numbers.
+        if raw[9] == 6 and (raw[6] & 0x20 or len(raw) < head + 20):
             return (struct.unpack("!I", raw[head + 4:head + 8])[0]
                     - 0x10000000) // 8192
         return None
@@ -81,6 +81,14 @@ class Seen:
                 return (ack - 0x10000000) // 8192
             return (seq - 0x50000000) // 8192
         return None
+
+
+def packet_of(data):
+    """Without what follows it in its frame, if it can be told."""
+    total = struct.unpack("!H", data[2:4])[0]
+    head = (data[0] & 15) * 4
+    sane = data[0] >> 4 == 4 and 20 <= head <= total <= len(data)
+    return data[:total] if sane else data
 
 
 def _listen(ns, dev=None, proto=None):
@@ -162,7 +170,8 @@ class Arena(Host):
             if packet.dir == "in":
                 here, there = there, here
             to = b"\1\0\x5e\1\2\3" if packet.dst == GROUP else self.mac[there]
-            self.wire[here].send(to + self.mac[here] + b"\x08\0" + data)
+            self.wire[here].send(to + self.mac[here] + b"\x08\0" + data
+                                 + packet.trailer)
         except OSError as e:
             # Dropped in the kernel while it was being sent.
             if e.errno not in (errno.EPERM, errno.ENOBUFS):
@@ -192,9 +201,7 @@ class Arena(Host):
                     if s.family != socket.AF_PACKET:
                         seen.append(Seen(where, raw))
                     elif peer[1] == 0x0800 and peer[2] != 4:  # not outgoing
-                        raw = raw[14:]
-                        n = struct.unpack("!H", raw[2:4])[0]
-                        seen.append(Seen(where, raw[:n]))
+                        seen.append(Seen(where, packet_of(raw[14:])))
         return bool(ready)
 
     def drain(self):

@@ -72,7 +72,24 @@ class Packets:
         else:
             f["mf"] = True
 
-    def packet(self, n, direction):
+    def broken(self, f):
+        """What no kernel makes: only a packet socket sends it."""
+        r, kind = self.rng, self.rng.random()
+        if kind < 0.04:
+            f["odd"] = r.choice(["version", "header short", "total short",
+                                 "total long"])
+            if len(f["payload"]) < 20 and f["proto"] != 6 and \
+                    "options" not in f:
+                f["odd"] = "header long"
+        elif kind < 0.10 and f["proto"] == 6 and not f.get("off"):
+            short = len(f["payload"]) < 30 and "tcp_options" not in f
+            f["doff"] = r.choice([0, 4, 15 if short else 4])
+        elif kind < 0.13 and f["proto"] == 6 and not f.get("off"):
+            f["cut"] = r.choice([8, 13, 14, 18])
+        if kind > 0.9 and not f.get("odd"):
+            f["trailer"] = r.choice([b"\0" * 18, b"GET ", b"\0\1\2", b"!"])
+
+    def packet(self, n, direction, by="wire"):
         r = self.rng
         f = self.transport(n)
         f["payload"] = r.choice(BEGINS) + bytes(
@@ -84,6 +101,8 @@ class Packets:
             f["payload"] = f["payload"][:-8] + b"x" * (-size % 8) + tag(n)
         if r.random() < 0.12:
             f["options"] = r.choice(OPTIONS)
+        if by == "wire":
+            self.broken(f)
         f.update(ttl=r.choice(TTLS), dscp=r.choice(DSCPS), ecn=r.choice(
             [0, 0, 1, 2, 3]), df=r.random() < 0.5, id=n + 1)
         near, far = r.choice(NEAR), r.choice(FAR + [GROUP] * (r.random() < .2))
@@ -132,7 +151,6 @@ class Rules:
         return AddressSet(members, "members.txt" if r.random() < .3 else None)
 
     def values(self, key):
-        r = self.rng
         if key == "proto":
             return ["tcp", "udp", "icmp", "gre", "sctp", "udplite", 6, 17, 1,
                     253, 33]
@@ -306,6 +324,70 @@ def random_rules(seed):
     return Rules(random.Random("rules %s" % seed)).ruleset()
 
 
-def random_packets(seed, count, direction, first=0):
+def random_packets(seed, count, direction, first=0, by="wire"):
     make = Packets(random.Random("packets %s %s" % (seed, direction)))
-    return [make.packet(first + i, direction) for i in range(count)]
+    return [make.packet(first + i, direction, by) for i in range(count)]
+
+
+# -- the kinds of match, for the order of rules -------------------------------
+
+KINDS = {
+    "any packet": {},
+    "proto": {"proto": "tcp"},
+    "proto list": {"proto": ["udp", "icmp", 253]},
+    "proto not": {"proto": "!icmp"},
+    "src": {"src": NEAR[0]},
+    "src prefix": {"src": "10.66.0.0/24"},
+    "src range": {"src": "10.0.0.0-10.66.0.50"},
+    "src not": {"src": ["!10.67.0.0/24"]},
+    "src set": {"src": AddressSet(["10.0.0.0/8", "!10.66.0.77", "8.8.8.8"])},
+    "dst": {"dst": FAR[1]},
+    "dst prefix, exception": {"dst": ["198.51.100.0/24", "!198.51.100.9"]},
+    "dst list": {"dst": [FAR[0], FAR[3], GROUP, "203.0.113.0/24", NEAR[0]]},
+    "dst set.file": {"dst": AddressSet(
+        ["0.0.0.0/0", "!203.0.113.0/24", "203.0.113.200"], "kinds.txt")},
+    "sport": {"sport": 53},
+    "sport range": {"sport": "1-1024"},
+    "sport not": {"sport": "!53"},
+    "dport list": {"dport": [22, "80-5000", "!443"]},
+    "icmp_type": {"icmp_type": "echo-request"},
+    "icmp_type not": {"icmp_type": "!11"},
+    "icmp_code": {"icmp_code": [0, 3]},
+    "tcp_flags": {"tcp_flags": ["S", "SA"]},
+    "tcp_flags mask": {"tcp_flags": "A/A"},
+    "tcp_flags not": {"tcp_flags": "!R/R"},
+    "dir out": {"dir": "out"},
+    "dir in": {"dir": "in"},
+    "oif": {"oif": "up0"},
+    "oif*": {"oif": ["up*", "!up1"]},
+    "iif": {"iif": "up1"},
+    "dscp": {"dscp": ["ef", "cs1", 0]},
+    "dscp not": {"dscp": "!ef"},
+    "ttl range": {"ttl": "60-128"},
+    "ttl not": {"ttl": "!64"},
+    "len range": {"len": "40-80"},
+    "len not": {"len": "!0-60"},
+    "fragment": {"fragment": True},
+    "whole": {"fragment": False},
+    "payload": {"payload": [b"GET ", b"GE", b"\x00\x01"]},
+    "payload not": {"payload": b"!GET "},
+}
+
+
+def function_first(kind):
+    """A function on one kind of match, then a constant on each."""
+    return RuleSet(
+        [Rule("r0", KINDS[kind], action=Function({"dscp": 5}, ACCEPT))]
+        + [Rule("r%d" % i, match, action=DROP) if i % 3 else
+           Rule("r%d" % i, match, {"ttl": 77}, ACCEPT)
+           for i, (name, match) in enumerate(KINDS.items(), 1) if match],
+        capture_in=True)
+
+
+def constant_first(kind):
+    """The other way round."""
+    return RuleSet(
+        [Rule("r0", KINDS[kind], action=DROP)]
+        + [Rule("r%d" % i, match, action=Function({"dscp": 5}, ACCEPT))
+           for i, (name, match) in enumerate(KINDS.items(), 1) if match],
+        capture_in=True)

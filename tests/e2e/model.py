@@ -13,6 +13,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
 
 ACCEPT, DROP, REJECT = "ACCEPT", "DROP", "REJECT"
+MAYBE = "maybe"
 ERROR = "error"  # a function that raises one
 NUMBER = {"tcp": 6, "udp": 17, "icmp": 1, "igmp": 2, "gre": 47, "esp": 50,
           "sctp": 132, "udplite": 136, "ospf": 89}
@@ -36,9 +37,10 @@ def flags_number(letters):
 
 @dataclasses.dataclass
 class Packet:
-    """off: of a later fragment, in units of 8. body: what a protocol without
-    a layer of its own carries, or a later fragment. cut: bytes of the
-    transport layer that are in this packet (None: all)."""
+    """off: of a later fragment, in units of 8, whose bytes are its payload.
+    cut: bytes of the transport layer that are in this packet (None: all).
+    odd: what is wrong with the IP header. doff: of TCP, a wrong one. trailer:
+    what follows the packet in its frame."""
     src: str
     dst: str
     proto: int
@@ -61,6 +63,9 @@ class Packet:
     code: int = None
     payload: bytes = b""
     cut: int = None
+    odd: str = None
+    doff: int = None
+    trailer: bytes = b""
     # Where it is: no field of it.
     dir: str = "out"
     dev: str = "up0"
@@ -98,7 +103,10 @@ class Packet:
         whole = IP(src=self.src, dst=self.dst, proto=self.proto) / l4
         if self.payload:
             whole = whole / Raw(self.payload)
-        return bytes(whole)[20:]
+        raw = bytearray(bytes(whole)[20:])
+        if self.doff is not None:
+            raw[12] = self.doff << 4
+        return bytes(raw)
 
     def transport(self):
         if self.off:
@@ -118,28 +126,46 @@ class Packet:
         sum_ = sum(struct.unpack("!%dH" % (len(head) // 2), head))
         while sum_ >> 16:
             sum_ = (sum_ & 0xffff) + (sum_ >> 16)
-        return head[:10] + struct.pack("!H", ~sum_ & 0xffff) + head[12:] + body
+        raw = bytearray(head[:10] + struct.pack("!H", ~sum_ & 0xffff)
+                        + head[12:] + body)
+        if self.odd == "version":
+            raw[0] += 0x10
+        elif self.odd == "header short":
+            raw[0] = 0x44
+        elif self.odd == "header long":
+            raw[0] = 0x4f
+        elif self.odd == "total short":
+            raw[2:4] = b"\0\x12"
+        elif self.odd == "total long":
+            raw[2:4] = struct.pack("!H", len(raw) + 1)
+        return bytes(raw)
 
     def header_size(self):
         """Of the transport layer: where the payload begins."""
+        if self.doff is not None:
+            return 65536  # nowhere
         if self.proto == 6:
             return len(self.layer()) - len(self.payload)
         return 8 if self.proto in (1, 17) else 0
 
     def has(self, key):
         """The value of a match key, None where there is none."""
-        if key == "proto":
-            return self.proto
-        if key in ("src", "dst"):
-            return int(ipaddress.IPv4Address(getattr(self, key)))
-        if key in ("ttl", "dscp", "dir", "fragment"):
-            return getattr(self, key)
+        if key == "dir":
+            return self.dir
         if key == "oif":
             return self.dev if self.dir == "out" else None
         if key == "iif":
             return self.dev if self.dir == "in" else None
         if key == "len":
             return 20 + len(self.options) + len(self.transport())
+        if self.odd:
+            return None
+        if key == "proto":
+            return self.proto
+        if key in ("src", "dst"):
+            return int(ipaddress.IPv4Address(getattr(self, key)))
+        if key in ("ttl", "dscp", "fragment"):
+            return getattr(self, key)
         if self.off:
             return None  # a later fragment: no transport header
         there = len(self.transport())
@@ -160,6 +186,8 @@ class Packet:
 
     def changed(self, changes):
         """As rewrite does: what has no place is left alone."""
+        if self.odd or not changes:
+            return self
         p = dataclasses.replace(self, _layer=None)
         for key in ("ttl", "dscp", "ecn", "df", "id", "mss", "src", "dst",
                     "sport", "dport"):
@@ -173,7 +201,7 @@ class Packet:
                 continue
             if key == "mss":
                 if p.has("tcp_flags") is not None and "S" in p.flags and \
-                        (p.cut is None or p.cut >= p.header_size()):
+                        len(p.transport()) >= p.header_size():
                     p.tcp_options = tuple(
                         (n, min(v, value)) if n == "MSS" else (n, v)
                         for n, v in p.tcp_options)
@@ -183,14 +211,17 @@ class Packet:
         return p
 
     def rejectable(self):
-        """Who may be told of it: RST for TCP, ICMP for the rest; None: nobody.
+        """How its sender is told: RST for TCP, ICMP for the rest; None: not at
+        all. MAYBE: TCP whose header gives its own length wrong.
         """
-        if self.off or ipaddress.IPv4Address(self.dst).is_multicast:
+        if self.off or self.odd or ipaddress.IPv4Address(self.dst).is_multicast:
             return None
         if self.proto == 1 and self.type in ICMP_ERRORS:
             return None
+        if self.proto == 6 and self.doff is not None:
+            return MAYBE
         if self.proto == 6:
-            whole = self.cut is None or self.cut >= self.header_size()
+            whole = len(self.transport()) >= self.header_size()
             return "rst" if whole and "R" not in self.flags else None
         return "icmp"
 
@@ -317,9 +348,11 @@ class Outcome:
 
 
 def where_holds(where, packet):
+    """Or ERROR: a function that asks for a field of a header that is none."""
     key, modulus, rest = where
-    return (getattr(packet, key) if key in ("id", "ttl")
-            else packet.has(key)) % modulus == rest
+    if key == "len":
+        return packet.has(key) % modulus == rest
+    return ERROR if packet.odd else getattr(packet, key) % modulus == rest
 
 
 def judge(rules, packet):
@@ -330,13 +363,16 @@ def judge(rules, packet):
     for r in rules.rules:
         if not match_holds(r.match, p):
             continue
-        if r.where and not where_holds(r.where, p):
+        where = where_holds(r.where, p) if r.where else True
+        if where == ERROR:
+            return Outcome(rules.on_error, packet, r.name, counted)
+        if not where:
             continue
         counted.append(r.name)
         p = p.changed(r.rewrite)
         verdict = r.action
         if isinstance(r.action, Function):
-            verdict = r.action.verdict
+            verdict = ERROR if p.odd and r.action.sets else r.action.verdict
             p = p.changed(r.action.sets)
             if verdict == ERROR:
                 return Outcome(rules.on_error, packet, r.name, counted)
