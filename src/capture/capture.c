@@ -99,6 +99,14 @@ int capture_elsewhere(struct capture *c, struct error *err)
 	return c->up ? accept_put(c, err) : 0;
 }
 
+int capture_counters(struct capture *c,
+		     void (*f)(void *arg, uint32_t rule, uint64_t packets,
+			       uint64_t bytes),
+		     void *arg, struct error *err)
+{
+	return c->up ? nft_counters(c->nft, f, arg, err) : 0;
+}
+
 static int accept_remove(struct capture *c, struct error *err)
 {
 	int r = nft_accept_remove(err);
@@ -257,6 +265,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.in = cfg->in;
 	c->how.forward = cfg->forward;
 	c->how.probes = cfg->probes;
+	c->how.plan = cfg->plan;
 }
 
 /* Locally administered, unicast, and nobody's: 46 random bits. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The kernel state that brings packets here, and its removal. The only room
- * that includes libmnl and libnftnl. Knows neither packets nor Lua.
+ * that includes libmnl and libnftnl. Of the rules it knows the plan, of
+ * packets and Lua nothing.
  *
  * By route: nft marks what a host sends, an ip rule sends the mark to table
  * T, table T to tun0. At the wire: the egress (and, on request, ingress) hook
@@ -25,6 +26,8 @@ enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
 
 #define CAPTURE_WORKERS_MAX 16
 
+struct plan;
+
 struct capture_config {
 	enum capture_mode mode;
 	const char *dev; /* "tun0" */
@@ -41,6 +44,9 @@ struct capture_config {
 	bool elsewhere; /* rules send packets to other destinations: they are
 			   forwarded by dev even where the rest goes at the
 			   wire */
+	/* What the kernel decides before a packet comes to us; NULL: nothing.
+	 * Borrowed. */
+	const struct plan *plan;
 	const char *fail_at; /* tests: the step that is made to fail, or NULL */
 };
 void capture_defaults(struct capture_config *cfg);
@@ -126,6 +132,13 @@ int capture_elsewhere(struct capture *c, struct error *err);
  * longer. Tells apart no addresses: most of it may be the host's own. */
 int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,
 		   struct error *err);
+
+/* While it is up: what the kernel decided by cfg.plan, for each rule (its
+ * index; UINT32_MAX: the policy), in several parts. */
+int capture_counters(struct capture *c,
+		     void (*f)(void *arg, uint32_t rule, uint64_t packets,
+			       uint64_t bytes),
+		     void *arg, struct error *err);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

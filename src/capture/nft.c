@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
+#include <libnftnl/object.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,7 @@
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
 #include "capture/nft_set.h"
+#include "capture/nft_steps.h"
 
 #define UPLINKS_MAX 64
 #define TRIES	    3
@@ -137,17 +140,44 @@ static void put_changes(struct netlink_batch *b, const struct nft *n,
 		if (k && (!fresh || plan->chain[i].ifindex != fresh))
 			keep[k - n->known] = true;
 	}
-	for (i = 0; i < n->knowns; i++) {
+	/* One jumps to another: all rules go before the first chain does,
+	 * all chains come before the first rule does. */
+	for (i = 0; i < n->knowns; i++)
 		nft_put_flush(b, &n->known[i]);
+	for (i = 0; i < n->knowns; i++)
 		if (!keep[i])
 			nft_put_delete(b, &n->known[i]);
-	}
 	for (i = 0; i < plan->chains; i++) {
 		const struct nft_known *k = find_known(n, &plan->chain[i]);
 
 		if (!k || !keep[k - n->known])
 			nft_put_chain(b, &plan->chain[i]);
+	}
+	for (i = 0; i < plan->chains; i++)
 		nft_put_rules(b, &plan->chain[i]);
+}
+
+/* Each rule that is decided in the kernel has a counter in both tables, so
+ * that it keeps counting whatever way packets take. */
+static void put_counters(struct netlink_batch *b, const struct plan *p)
+{
+	char name[NFT_COUNTER_MAX];
+	int64_t last = -1;
+	unsigned i;
+
+	for (i = 0; i < FAMILIES && p->policy == VERDICT_DROP; i++)
+		nft_put_counter(b, families[i], NFT_COUNTER_POLICY);
+	for (uint32_t k = 0; k < p->steps; k++) {
+		const struct plan_step *s = &p->step[k];
+
+		/* The steps of a rule follow each other. */
+		if (s->act == STEP_HAND_OVER || !s->rule ||
+		    s->rule->index == last)
+			continue;
+		last = s->rule->index;
+		snprintf(name, sizeof(name), NFT_COUNTER, s->rule->index);
+		for (i = 0; i < FAMILIES; i++)
+			nft_put_counter(b, families[i], name);
 	}
 }
 
@@ -175,6 +205,8 @@ static void put_tables(struct netlink_batch *b, const struct nft *n)
 	}
 	if (nft_expects(&n->how))
 		nft_put_set(b);
+	if (n->how.plan)
+		put_counters(b, n->how.plan);
 }
 
 static int apply_once(struct nft *n, int fresh, struct error *err)
@@ -438,7 +470,7 @@ int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	if (!n->up || !n->how.probes)
 		return error_set(err, -EINVAL, "nftables: probes were not "
 				 "asked for");
-	if (n->how.in)
+	if (!nft_expects(&n->how))
 		return 0;
 	nft_put_begin(&b);
 	nft_put_element(&b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
@@ -463,6 +495,56 @@ int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
 	r = nft_set_update(&n->nl, &n->sets.list[index], index, within, now,
 			   &why);
 	return r ? explain(r, &why, err) : 0;
+}
+
+/* ---- counters ------------------------------------------------------------ */
+
+struct counting {
+	void (*f)(void *arg, uint32_t rule, uint64_t packets, uint64_t bytes);
+	void *arg;
+};
+
+static int one_counter(const struct nlmsghdr *nlh, void *arg)
+{
+	struct nftnl_obj *o = nftnl_obj_alloc();
+	const struct counting *c = arg;
+	uint32_t rule = UINT32_MAX;
+	const char *table, *name;
+
+	if (!o)
+		return -ENOMEM;
+	if (nftnl_obj_nlmsg_parse(nlh, o) < 0)
+		goto out;
+	table = nftnl_obj_get_str(o, NFTNL_OBJ_TABLE);
+	name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
+	if (!table || !name || strcmp(table, NFT_TABLE) ||
+	    nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER ||
+	    (strcmp(name, NFT_COUNTER_POLICY) &&
+	     sscanf(name, NFT_COUNTER, &rule) != 1))
+		goto out;
+	c->f(c->arg, rule, nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),
+	     nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_BYTES));
+out:
+	nftnl_obj_free(o);
+	return 0;
+}
+
+int nft_counters(struct nft *n,
+		 void (*f)(void *arg, uint32_t rule, uint64_t packets,
+			   uint64_t bytes),
+		 void *arg, struct error *err)
+{
+	struct counting c = { .f = f, .arg = arg };
+	char buf[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *nlh;
+	int r;
+
+	if (!n->up || !n->how.plan)
+		return 0;
+	nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETOBJ, NFPROTO_UNSPEC, 0, 0);
+	r = netlink_dump(&n->nl, nlh, one_counter, NULL, &c);
+	return r < 0 ? error_set(err, r, "reading our nftables counters: %s",
+				 strerror(-r)) : 0;
 }
 
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)

@@ -36,6 +36,8 @@ struct nft_how {
 	struct set *const *set; /* to be held in both tables; borrowed, and
 				   always the same while up */
 	unsigned sets;
+	/* What is decided before it comes to us; NULL: nothing. Borrowed. */
+	const struct plan *plan;
 };
 
 /* ---- our tables (nft.c): they live as long as the socket behind this ---- */
@@ -67,8 +69,15 @@ int nft_change(struct nft *n, const struct nft_how *how, struct error *err);
 int nft_uplink_put(struct nft *n, const struct uplink *u, struct error *err);
 int nft_uplink_drop(struct nft *n, int ifindex, struct error *err);
 
+/* While up: what the counters of the plan say, in sum over both tables. rule:
+ * its index, UINT32_MAX: the policy. */
+int nft_counters(struct nft *n,
+		 void (*f)(void *arg, uint32_t rule, uint64_t packets,
+			   uint64_t bytes),
+		 void *arg, struct error *err);
+
 /* While up: what arrives for that port of a protocol with ports is taken too
- * (add), or no longer. 0 where how.in takes it already. */
+ * (add), or no longer. 0 where all that arrives is taken already. */
 int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	       struct error *err);
 

@@ -10,11 +10,16 @@
 
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/object.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+
+/* Behind the numbers of the sets that have names. */
+#define NFT_ANON_FIRST 10000
 
 /* Since Linux 5.12; headers of that time lack the name. */
 #define TABLE_OWNER 0x2
@@ -137,6 +142,29 @@ out:
 		nftnl_set_free(s);
 }
 
+void nft_put_counter(struct netlink_batch *b, uint8_t family, const char *name)
+{
+	struct nlmsghdr *nlh = message(b, NFT_MSG_NEWOBJ, family,
+				       NLM_F_CREATE | NLM_F_EXCL);
+	struct nftnl_obj *o = nftnl_obj_alloc();
+
+	if (!o || !nlh) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, NFT_TABLE);
+	nftnl_obj_set_str(o, NFTNL_OBJ_NAME, name);
+	nftnl_obj_set_u32(o, NFTNL_OBJ_TYPE, NFT_OBJECT_COUNTER);
+	nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_PKTS, 0);
+	nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_BYTES, 0);
+	nftnl_obj_nlmsg_build_payload(nlh, o);
+	netlink_batch_add(b, "counter %s " NFT_TABLE " %s",
+			  nft_family_name(family), name);
+out:
+	if (o)
+		nftnl_obj_free(o);
+}
+
 void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c)
 {
 	struct nftnl_chain *n = nftnl_chain_alloc();
@@ -150,26 +178,54 @@ void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c)
 	}
 	nftnl_chain_set_str(n, NFTNL_CHAIN_TABLE, NFT_TABLE);
 	nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name);
-	nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
-	nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, c->hook);
-	nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
-	nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+	if (c->type) {
+		nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
+		nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, c->hook);
+		nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
+		nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+	}
 	if (c->dev[0])
 		nftnl_chain_set_str(n, NFTNL_CHAIN_DEV, c->dev);
 	nftnl_chain_nlmsg_build_payload(nlh, n);
-	netlink_batch_add(b, "chain %s " NFT_TABLE " %s (hook %s)",
-			  nft_family_name(c->family), c->name, c->hook_name);
+	netlink_batch_add(b, "chain %s " NFT_TABLE " %s%s%s%s",
+			  nft_family_name(c->family), c->name,
+			  c->type ? " (hook " : "",
+			  c->type ? c->hook_name : "", c->type ? ")" : "");
 out:
 	if (n)
 		nftnl_chain_free(n);
 }
 
+/* A set that only this rule has: with a number of its own, by which the rule
+ * names it. */
+static void put_anon(struct netlink_batch *b, const struct nft_anon *a,
+		     uint8_t family, const char *chain)
+{
+	uint32_t id = NFT_ANON_FIRST + b->items;
+	struct nlmsghdr *nlh;
+
+	nftnl_set_set_u32(a->set, NFTNL_SET_ID, id);
+	nftnl_expr_set_u32(a->lookup, NFTNL_EXPR_LOOKUP_SET_ID, id);
+	nlh = message(b, NFT_MSG_NEWSET, family, NLM_F_CREATE | NLM_F_EXCL);
+	if (!nlh)
+		return;
+	nftnl_set_nlmsg_build_payload(nlh, a->set);
+	netlink_batch_add(b, "set of a rule of %s", chain);
+	nlh = message(b, NFT_MSG_NEWSETELEM, family, NLM_F_CREATE);
+	if (!nlh)
+		return;
+	nftnl_set_elems_nlmsg_build_payload(nlh, a->set);
+	netlink_batch_add(b, "elements of a set of %s", chain);
+}
+
 void nft_put_rules(struct netlink_batch *b, const struct nft_chain *c)
 {
 	struct nlmsghdr *nlh;
-	unsigned i;
+	unsigned i, k;
 
 	for (i = 0; i < c->rules; i++) {
+		for (k = 0; k < c->rule[i].anons; k++)
+			put_anon(b, &c->rule[i].anon[k], c->family, c->name);
 		nlh = message(b, NFT_MSG_NEWRULE, c->family,
 			      NLM_F_CREATE | NLM_F_APPEND);
 		if (!nlh)

@@ -28,6 +28,9 @@ void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family);
 void nft_put_set(struct netlink_batch *b);
 void nft_put_element(struct netlink_batch *b, uint16_t type, uint8_t proto,
 		     uint16_t port);
+/* A new counter of that name in our table of that family. */
+void nft_put_counter(struct netlink_batch *b, uint8_t family,
+		     const char *name);
 /* A new chain, without its rules; and its rules, behind those it has. */
 void nft_put_chain(struct netlink_batch *b, const struct nft_chain *c);
 void nft_put_rules(struct netlink_batch *b, const struct nft_chain *c);

@@ -16,16 +16,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "capture/nft_steps.h"
+
 /* What older headers of the kernel lack. */
 #define HOOK_INGRESS 0
 #define HOOK_EGRESS  1
 
 /* After the chains that set marks of others, so that theirs are seen. */
+#define DECIDE_PRIORITY 199
 #define DIVERT_PRIORITY 200
 /* After every filter: what is dropped there needs no mark. */
 #define THROUGH_PRIORITY 1000
 
-#define CHAINS_FIXED 4
+/* Chains that others jump to. */
+#define MARKED	 "marked"
+#define PLAN_OUT "plan-out"
+#define PLAN_IN	 "plan-in"
+
+#define CHAINS_FIXED 10
 
 const char *nft_family_name(uint32_t family)
 {
@@ -56,44 +64,166 @@ static struct nft_chain *chain_add(struct nft_plan *p,
 	return c;
 }
 
-static struct nft_rule *rule_add(struct nft_chain *c)
+struct nft_rule *nft_rule_add(struct nft_chain *c)
 {
-	struct nft_rule *r = &c->rule[c->rules++];
+	unsigned room = c->room ? 2 * c->room : 8;
+	struct nft_rule *r;
 
+	if (c->rules == c->room) {
+		r = realloc(c->rule, room * sizeof(*r));
+		if (!r) {
+			c->failed = true;
+			nft_rule_free(&c->spare);
+			return &c->spare;
+		}
+		c->rule = r;
+		c->room = room;
+	}
+	r = &c->rule[c->rules++];
 	nft_rule_init(r, c->family, NFT_TABLE, c->name);
 	return r;
 }
 
+/* ---- the plan ------------------------------------------------------------ */
+
+/* Whether any packet of a direction can be decided without us. */
+static bool decides(const struct plan *p, enum packet_dir dir)
+{
+	return p && !plan_hands_over_all(p, dir);
+}
+
+/* By route, what has to be tracked after tun0 must go there. */
+static const struct plan *plan_by_route(const struct nft_how *how)
+{
+	return how->route && !how->notrack &&
+			       decides(how->plan, DIR_OUT)
+		       ? how->plan
+		       : NULL;
+}
+
+bool nft_expects(const struct nft_how *how)
+{
+	return how->probes && (!how->in || decides(how->plan, DIR_IN));
+}
+
+static void plan_chain(struct nft_plan *p, uint8_t family, const char *name,
+		       const struct plan *plan, const struct nft_station *at)
+{
+	struct nft_chain proto = { .family = family };
+	struct nft_chain *c;
+
+	snprintf(proto.name, sizeof(proto.name), "%s", name);
+	c = chain_add(p, &proto);
+	p->rules = plan;
+	if (nft_steps(c, plan, at) < 0)
+		p->failed = true;
+}
+
+/* What arrives for this host. */
+#define TO_HOST RTN_LOCAL, RTN_MULTICAST, RTN_BROADCAST
+
+static void plan_chains(struct nft_plan *p, const struct nft_how *how)
+{
+	if (plan_by_route(how))
+		plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan,
+			   &(struct nft_station){ .dir = DIR_OUT,
+						  .seen = how->seen });
+	if (decides(how->plan, DIR_OUT))
+		plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan,
+			   &(struct nft_station){ .dir = DIR_OUT });
+	if (how->in && decides(how->plan, DIR_IN))
+		plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan,
+			   &(struct nft_station){ .dir = DIR_IN,
+						  .type = { TO_HOST },
+						  .types = 3 });
+}
+
+/* ---- the output hook ------------------------------------------------------ */
+
 /*
- * What must not go by route: it carries a mark that ours would replace (and
- * whose owner may rely on it to keep packets out of a tunnel), routing cannot
- * take it, its TTL could not be given back, or it never leaves. All of it is
- * left to the wire.
+ * What must not go by route: routing cannot take it, or its TTL could not be
+ * given back. It is left to the wire.
  */
-static void leave_alone(struct nft_chain *c)
+static void leave_to_wire(struct nft_chain *c)
 {
 	struct nft_rule *r;
 
-	r = rule_add(c);
-	nft_marked(r);
-	nft_return(r);
-	r = rule_add(c);
+	r = nft_rule_add(c);
 	nft_daddr_type_not(r, RTN_UNICAST);
-	nft_return(r);
+	nft_accept(r);
 	/* 255 has no room for the one that forwarding takes, and forwarding
 	 * turns 254 into 255: see through. */
-	r = rule_add(c);
+	r = nft_rule_add(c);
 	nft_ttl_from(r, 254);
-	nft_return(r);
-	r = rule_add(c);
-	nft_oifname(r, "lo");
-	nft_return(r);
+	nft_accept(r);
 }
 
-/* A chain of this type routes the packet again when its mark changed. */
-static void divert(struct nft_plan *p, const struct nft_how *how)
+static void never_leaves(struct nft_chain *c)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_oif_lo(r);
+	nft_accept(r);
+}
+
+/*
+ * What carries a mark of somebody else is left to the wire: ours would
+ * replace it, and its owner may rely on it to keep packets out of a tunnel.
+ * But no socket may claim to have been through; and a tunnel's outer packet
+ * is a packet of its own.
+ */
+static void marked(struct nft_plan *p, const struct nft_how *how)
 {
 	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = MARKED,
+	});
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_mark_has(r, how->seen);
+	nft_mark_clear(r, how->seen);
+}
+
+/*
+ * What is decided here is marked as such, and what is to be handed over gets
+ * both bits: in a chain of this type nothing is routed again.
+ */
+static void decide(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "decide",
+		.type = "filter",
+		.hook = NF_INET_LOCAL_OUT,
+		.hook_name = "output",
+		.priority = DECIDE_PRIORITY,
+		.priority_name = "199",
+	});
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_marked(r);
+	nft_goto(r, MARKED);
+	if (!how->route)
+		return;
+	never_leaves(c);
+	if (plan_by_route(how)) {
+		r = nft_rule_add(c);
+		nft_jump(r, PLAN_OUT);
+	}
+	leave_to_wire(c);
+	r = nft_rule_add(c);
+	nft_mark_set(r, how->divert | how->seen);
+}
+
+/* A chain of this type routes a packet again when its mark changed. */
+static void divert(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c;
+	struct nft_rule *r;
+
+	if (!how->route)
+		return;
+	c = chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
 		.name = "divert",
 		.type = "route",
@@ -102,16 +232,8 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 		.priority = DIVERT_PRIORITY,
 		.priority_name = "200",
 	});
-	struct nft_rule *r = rule_add(c);
-
-	/* No socket may claim to have been through; and a tunnel's outer
-	 * packet is a packet of its own. */
-	nft_mark_has(r, how->seen);
-	nft_mark_clear(r, how->seen);
-	if (!how->route)
-		return;
-	leave_alone(c);
-	r = rule_add(c);
+	r = nft_rule_add(c);
+	nft_mark_is(r, how->divert | how->seen);
 	nft_mark_set(r, how->divert);
 }
 
@@ -130,7 +252,7 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 		.priority = THROUGH_PRIORITY,
 		.priority_name = "1000",
 	});
-	struct nft_rule *r = rule_add(c);
+	struct nft_rule *r = nft_rule_add(c);
 
 	/* Unless what passes through is captured, it is none of ours
 	 * either. */
@@ -140,7 +262,7 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 
 	/* The writer adds one, forwarding takes it away; to 255 none can be
 	 * added. */
-	r = rule_add(c);
+	r = nft_rule_add(c);
 	nft_iifname(r, how->dev);
 	nft_ttl_is(r, 254);
 	nft_ttl_set(r, 255);
@@ -163,7 +285,7 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 			.priority = NF_IP_PRI_RAW,
 			.priority_name = "raw",
 		});
-		r = rule_add(c);
+		r = nft_rule_add(c);
 		nft_iifname(r, how->dev);
 		nft_notrack(r);
 	} else if (how->notrack) {
@@ -176,8 +298,12 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 			.priority = NF_IP_PRI_RAW,
 			.priority_name = "raw",
 		});
-		leave_alone(c);
-		r = rule_add(c);
+		r = nft_rule_add(c);
+		nft_marked(r);
+		nft_accept(r);
+		never_leaves(c);
+		leave_to_wire(c);
+		r = nft_rule_add(c);
 		nft_notrack(r);
 	}
 }
@@ -222,11 +348,17 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		    const struct uplink *u)
 {
 	struct nft_chain *c = wire_chain(p, u, true);
-	struct nft_rule *r = rule_add(c);
+	struct nft_rule *r = nft_rule_add(c);
 
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	r = rule_add(c);
+	if (decides(how->plan, DIR_OUT)) {
+		r = nft_rule_add(c);
+		nft_protocol_ip(r);
+		nft_has_protocol(r);
+		nft_jump(r, PLAN_OUT);
+	}
+	r = nft_rule_add(c);
 	nft_protocol_ip(r);
 	hand_over(c, r, u);
 }
@@ -241,7 +373,7 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 					 ICMP_TIME_EXCEEDED,
 					 ICMP_PARAMETERPROB };
 	bool ethernet = u->link_len != 0;
-	struct nft_rule *r = rule_add(c);
+	struct nft_rule *r = nft_rule_add(c);
 	unsigned i;
 
 	if (ethernet)
@@ -251,7 +383,7 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 	nft_destined_to(r, NFT_EXPECTED);
 	hand_over(c, r, u);
 	for (i = 0; i < sizeof(types); i++) {
-		r = rule_add(c);
+		r = nft_rule_add(c);
 		nft_icmp_type(r, types[i], ethernet);
 		nft_daddr_type(r, RTN_LOCAL);
 		hand_over(c, r, u);
@@ -267,10 +399,9 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 static void arriving(struct nft_plan *p, const struct nft_how *how,
 		     const struct uplink *u)
 {
-	static const unsigned to_host[] = { RTN_LOCAL, RTN_MULTICAST,
-					    RTN_BROADCAST };
+	static const unsigned to_host[] = { TO_HOST };
 	struct nft_chain *c = wire_chain(p, u, false);
-	struct nft_rule *r = rule_add(c);
+	struct nft_rule *r = nft_rule_add(c);
 	bool ethernet = u->link_len != 0;
 	unsigned i, types = how->in || how->forward;
 
@@ -285,10 +416,19 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 
 	if (nft_expects(how))
 		expected(c, u);
+	if (how->in && decides(how->plan, DIR_IN)) {
+		r = nft_rule_add(c);
+		if (ethernet)
+			nft_ether_type_ip(r);
+		else
+			nft_protocol_ip(r);
+		nft_has_protocol(r);
+		nft_jump(r, PLAN_IN);
+	}
 	if (how->in && !how->forward)
 		types = sizeof(to_host) / sizeof(to_host[0]);
 	for (i = 0; i < types; i++) {
-		r = rule_add(c);
+		r = nft_rule_add(c);
 		if (ethernet)
 			nft_ether_type_ip(r);
 		else
@@ -311,7 +451,10 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
+	plan_chains(p, how);
 	track_once(p, how);
+	marked(p, how);
+	decide(p, how);
 	divert(p, how);
 	through(p, how);
 	for (i = 0; i < count; i++) {
@@ -319,20 +462,24 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 		if (list[i]->in && (how->in || how->forward || how->probes))
 			arriving(p, how, list[i]);
 	}
-	for (i = 0; i < p->chains; i++)
+	for (i = 0; i < p->chains; i++) {
+		p->failed |= p->chain[i].failed;
 		for (k = 0; k < p->chain[i].rules; k++)
-			if (p->chain[i].rule[k].failed)
-				return -ENOMEM;
-	return 0;
+			p->failed |= p->chain[i].rule[k].failed;
+	}
+	return p->failed ? -ENOMEM : 0;
 }
 
 void nft_plan_free(struct nft_plan *p)
 {
 	unsigned i, k;
 
-	for (i = 0; i < p->chains; i++)
+	for (i = 0; i < p->chains; i++) {
 		for (k = 0; k < p->chain[i].rules; k++)
 			nft_rule_free(&p->chain[i].rule[k]);
+		nft_rule_free(&p->chain[i].spare);
+		free(p->chain[i].rule);
+	}
 	free(p->chain);
 	*p = NFT_PLAN_NONE;
 }

@@ -17,11 +17,10 @@
 #define NFT_EXPECTED  "expected" /* netdev; see nft_expect */
 #define NFT_CHAIN_MAX 32
 
-#define NFT_CHAIN_RULES_MAX 12
-
 struct nft_chain {
 	uint8_t family; /* NFPROTO_IPV4 or NFPROTO_NETDEV */
 	char name[NFT_CHAIN_MAX];
+	/* NULL: no hook, others jump to it; and no more of what follows. */
 	const char *type; /* "filter" or "route" */
 	uint32_t hook;
 	const char *hook_name;
@@ -29,25 +28,30 @@ struct nft_chain {
 	const char *priority_name;
 	char dev[IFNAMSIZ]; /* NFPROTO_NETDEV only */
 	int ifindex;	    /* its */
-	struct nft_rule rule[NFT_CHAIN_RULES_MAX];
-	unsigned rules;
+	struct nft_rule *rule;
+	unsigned rules, room;
+	struct nft_rule spare; /* what is added without memory for it */
+	bool failed;	       /* no memory */
 	bool dangling; /* a device to forward to is not there */
 };
 
 struct nft_plan {
 	struct nft_chain *chain;
 	unsigned chains;
+	bool failed;
+	const struct plan *rules; /* its counters and sets are needed; NULL:
+				     none */
 };
 #define NFT_PLAN_NONE ((struct nft_plan){ .chain = NULL })
 
 /* Whether there is a set NFT_EXPECTED: where all that arrives is taken,
- * nothing has to be told apart. */
-static inline bool nft_expects(const struct nft_how *how)
-{
-	return how->probes && !how->in;
-}
+ * whatever it is, nothing has to be told apart. */
+bool nft_expects(const struct nft_how *how);
 
 const char *nft_family_name(uint32_t family);
+
+/* Appends a rule, empty yet: valid until the next one. */
+struct nft_rule *nft_rule_add(struct nft_chain *c);
 
 /* 0 or -ENOMEM; nft_plan_free in either case. Devices that do not exist yet
  * are named in the text and have index 0 in the expressions. */

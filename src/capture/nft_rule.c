@@ -11,6 +11,7 @@
 
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
+#include <libnftnl/set.h>
 #include <libnftnl/udata.h>
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
@@ -19,153 +20,26 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/ip_icmp.h>
-#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define REG NFT_REG_1
-/* The second quarter of it, where the next part of a key goes. */
-#define REG_NEXT NFT_REG32_01
+#include "capture/nft_expr.h"
+
 
 /* Of an IPv4 header. */
 #define TTL_AT	    8
 #define CHECKSUM_AT 10
-
-/* ---- text and expressions ----------------------------------------------- */
-
-static void say(struct nft_rule *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say(struct nft_rule *r, const char *fmt, ...)
-{
-	size_t left = sizeof(r->text) - r->used;
-	va_list ap;
-	int n;
-
-	if (r->used && left > 1) {
-		r->text[r->used++] = ' ';
-		left--;
-	}
-	va_start(ap, fmt);
-	n = vsnprintf(r->text + r->used, left, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= left)
-		r->failed = true;
-	else
-		r->used += (size_t)n;
-}
-
-static struct nftnl_expr *add(struct nft_rule *r, const char *name)
-{
-	struct nftnl_expr *e = r->r ? nftnl_expr_alloc(name) : NULL;
-
-	if (e)
-		nftnl_rule_add_expr(r->r, e);
-	else
-		r->failed = true;
-	return e;
-}
-
-static void load_meta(struct nft_rule *r, uint32_t key)
-{
-	struct nftnl_expr *e = add(r, "meta");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_DREG, REG);
-}
-
-static void store_mark(struct nft_rule *r)
-{
-	struct nftnl_expr *e = add(r, "meta");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, REG);
-}
-
-static void load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
-			    uint32_t offset, uint32_t len)
-{
-	struct nftnl_expr *e = add(r, "payload");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
-}
-
-static void load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
-			 uint32_t len)
-{
-	load_payload_to(r, REG, base, offset, len);
-}
-
-static void compare(struct nft_rule *r, uint32_t op, const void *data,
-		    uint32_t len)
-{
-	struct nftnl_expr *e = add(r, "cmp");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, op);
-	if (nftnl_expr_set(e, NFTNL_EXPR_CMP_DATA, data, len) < 0)
-		r->failed = true;
-}
-
-/* register = register & mask ^ flip */
-static void mask(struct nft_rule *r, const void *and_bits, const void *flip,
-		 uint32_t len)
-{
-	struct nftnl_expr *e = add(r, "bitwise");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
-	if (nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, and_bits, len) < 0 ||
-	    nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, flip, len) < 0)
-		r->failed = true;
-}
-
-static void mask_mark(struct nft_rule *r, uint32_t and_bits, uint32_t flip)
-{
-	load_meta(r, NFT_META_MARK);
-	mask(r, &and_bits, &flip, sizeof(and_bits));
-}
-
-static void load_constant(struct nft_rule *r, uint32_t value)
-{
-	struct nftnl_expr *e = add(r, "immediate");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DATA, value);
-}
-
-static void verdict(struct nft_rule *r, int code)
-{
-	struct nftnl_expr *e = add(r, "immediate");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, (uint32_t)code);
-}
 
 /* ---- the pieces --------------------------------------------------------- */
 
 void nft_rule_init(struct nft_rule *r, uint8_t family, const char *table,
 		   const char *chain)
 {
-	*r = (struct nft_rule){ .r = nftnl_rule_alloc() };
+	*r = (struct nft_rule){
+		.r = nftnl_rule_alloc(),
+		.family = family,
+		.table = table,
+	};
 	if (!r->r) {
 		r->failed = true;
 		return;
@@ -178,9 +52,14 @@ void nft_rule_init(struct nft_rule *r, uint8_t family, const char *table,
 
 void nft_rule_free(struct nft_rule *r)
 {
+	unsigned i;
+
 	if (r->r)
 		nftnl_rule_free(r->r);
-	r->r = NULL;
+	for (i = 0; i < r->anons; i++)
+		nftnl_set_free(r->anon[i].set);
+	free(r->text);
+	*r = (struct nft_rule){ .r = NULL };
 }
 
 /* The kernel compares all 16 bytes. */
@@ -189,53 +68,70 @@ static void device_name(struct nft_rule *r, uint32_t key, const char *name)
 	char all[IFNAMSIZ] = "";
 
 	memcpy(all, name, strnlen(name, sizeof(all) - 1));
-	load_meta(r, key);
-	compare(r, NFT_CMP_EQ, all, sizeof(all));
+	nft_load_meta(r, key);
+	nft_compare(r, NFT_CMP_EQ, all, sizeof(all));
 }
 
 void nft_iifname(struct nft_rule *r, const char *name)
 {
-	say(r, "iifname \"%s\"", name);
+	nft_say(r, "iifname \"%s\"", name);
 	device_name(r, NFT_META_IIFNAME, name);
 }
 
 void nft_oifname(struct nft_rule *r, const char *name)
 {
-	say(r, "oifname \"%s\"", name);
+	nft_say(r, "oifname \"%s\"", name);
 	device_name(r, NFT_META_OIFNAME, name);
+}
+
+/* It is the first device of every network namespace. */
+void nft_oif_lo(struct nft_rule *r)
+{
+	uint32_t index = 1;
+
+	nft_say(r, "oif \"lo\"");
+	nft_load_meta(r, NFT_META_OIF);
+	nft_compare(r, NFT_CMP_EQ, &index, sizeof(index));
 }
 
 void nft_marked(struct nft_rule *r)
 {
 	uint32_t none = 0;
 
-	say(r, "meta mark != 0x%08x", none);
-	load_meta(r, NFT_META_MARK);
-	compare(r, NFT_CMP_NEQ, &none, sizeof(none));
+	nft_say(r, "meta mark != 0x%08x", none);
+	nft_load_meta(r, NFT_META_MARK);
+	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
+void nft_mark_is(struct nft_rule *r, uint32_t mark)
+{
+	nft_say(r, "meta mark 0x%08x", mark);
+	nft_load_meta(r, NFT_META_MARK);
+	nft_compare(r, NFT_CMP_EQ, &mark, sizeof(mark));
 }
 
 void nft_mark_has(struct nft_rule *r, uint32_t bits)
 {
-	say(r, "meta mark & 0x%08x == 0x%08x", bits, bits);
-	mask_mark(r, bits, 0);
-	compare(r, NFT_CMP_EQ, &bits, sizeof(bits));
+	nft_say(r, "meta mark & 0x%08x == 0x%08x", bits, bits);
+	nft_mask_mark(r, bits, 0);
+	nft_compare(r, NFT_CMP_EQ, &bits, sizeof(bits));
 }
 
 static void ttl_compare(struct nft_rule *r, uint32_t op, uint8_t ttl)
 {
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 1);
-	compare(r, op, &ttl, sizeof(ttl));
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 1);
+	nft_compare(r, op, &ttl, sizeof(ttl));
 }
 
 void nft_ttl_is(struct nft_rule *r, uint8_t ttl)
 {
-	say(r, "ip ttl %u", ttl);
+	nft_say(r, "ip ttl %u", ttl);
 	ttl_compare(r, NFT_CMP_EQ, ttl);
 }
 
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl)
 {
-	say(r, "ip ttl >= %u", ttl);
+	nft_say(r, "ip ttl >= %u", ttl);
 	ttl_compare(r, NFT_CMP_GTE, ttl);
 }
 
@@ -255,60 +151,104 @@ static const char *type_name(unsigned type)
 	}
 }
 
-static void fib_compare(struct nft_rule *r, uint32_t op, unsigned type)
+static void load_daddr_type(struct nft_rule *r)
 {
-	struct nftnl_expr *e = add(r, "fib");
-	uint32_t value = type;
+	struct nftnl_expr *e = nft_add(r, "fib");
 
 	if (!e)
 		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
-	compare(r, op, &value, sizeof(value));
+}
+
+static void fib_compare(struct nft_rule *r, uint32_t op, unsigned type)
+{
+	uint32_t value = type;
+
+	load_daddr_type(r);
+	nft_compare(r, op, &value, sizeof(value));
 }
 
 void nft_daddr_type(struct nft_rule *r, unsigned type)
 {
-	say(r, "fib daddr type %s", type_name(type));
+	nft_say(r, "fib daddr type %s", type_name(type));
 	fib_compare(r, NFT_CMP_EQ, type);
 }
 
 void nft_daddr_type_not(struct nft_rule *r, unsigned type)
 {
-	say(r, "fib daddr type != %s", type_name(type));
+	nft_say(r, "fib daddr type != %s", type_name(type));
 	fib_compare(r, NFT_CMP_NEQ, type);
+}
+
+/* nft's number for what fib says. */
+#define TYPE_FIB_ADDR 38
+#define TYPES_MAX     4
+
+void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n)
+{
+	char names[TYPES_MAX * 16] = "";
+	struct nft_anon *a;
+	unsigned i;
+
+	if (n == 1) {
+		nft_daddr_type(r, types[0]);
+		return;
+	}
+	for (i = 0; i < n && i < TYPES_MAX; i++) {
+		strcat(names, i ? ", " : "");
+		strcat(names, type_name(types[i]));
+	}
+	nft_say(r, "fib daddr type { %s }", names);
+	load_daddr_type(r);
+	a = nft_lookup_anon(r, TYPE_FIB_ADDR, sizeof(uint32_t), false);
+	for (i = 0; i < n && i < TYPES_MAX; i++) {
+		uint32_t value = types[i];
+
+		nft_anon_add(r, a, &value, NULL, sizeof(value));
+	}
 }
 
 static void protocol_is_ip(struct nft_rule *r)
 {
 	uint16_t type = htons(ETH_P_IP);
 
-	load_meta(r, NFT_META_PROTOCOL);
-	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_meta(r, NFT_META_PROTOCOL);
+	nft_compare(r, NFT_CMP_EQ, &type, sizeof(type));
 }
 
 void nft_protocol_ip(struct nft_rule *r)
 {
-	say(r, "meta protocol ip");
+	nft_say(r, "meta protocol ip");
 	protocol_is_ip(r);
+}
+
+/* Loading it fails, and so does the rule, where the header is not sound. */
+void nft_has_protocol(struct nft_rule *r)
+{
+	uint8_t least = 0;
+
+	nft_say(r, "meta l4proto >= ip");
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_GTE, &least, sizeof(least));
 }
 
 static void is_ethernet(struct nft_rule *r)
 {
 	uint16_t type = ARPHRD_ETHER;
 
-	load_meta(r, NFT_META_IIFTYPE);
-	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_meta(r, NFT_META_IIFTYPE);
+	nft_compare(r, NFT_CMP_EQ, &type, sizeof(type));
 }
 
 void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6])
 {
-	say(r, "ether saddr %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+	nft_say(r, "ether saddr %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
 	    mac[2], mac[3], mac[4], mac[5]);
 	is_ethernet(r);
-	load_payload(r, NFT_PAYLOAD_LL_HEADER, ETH_ALEN, ETH_ALEN);
-	compare(r, NFT_CMP_EQ, mac, ETH_ALEN);
+	nft_load_payload(r, NFT_PAYLOAD_LL_HEADER, ETH_ALEN, ETH_ALEN);
+	nft_compare(r, NFT_CMP_EQ, mac, ETH_ALEN);
 }
 
 static void frame_is_ip(struct nft_rule *r)
@@ -316,13 +256,13 @@ static void frame_is_ip(struct nft_rule *r)
 	uint16_t type = htons(ETH_P_IP);
 
 	is_ethernet(r);
-	load_payload(r, NFT_PAYLOAD_LL_HEADER, 2 * ETH_ALEN, sizeof(type));
-	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_payload(r, NFT_PAYLOAD_LL_HEADER, 2 * ETH_ALEN, sizeof(type));
+	nft_compare(r, NFT_CMP_EQ, &type, sizeof(type));
 }
 
 void nft_ether_type_ip(struct nft_rule *r)
 {
-	say(r, "ether type ip");
+	nft_say(r, "ether type ip");
 	frame_is_ip(r);
 }
 
@@ -346,51 +286,44 @@ void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet)
 {
 	uint8_t proto = IPPROTO_ICMP;
 
-	say(r, "icmp type %s", icmp_name(type));
+	nft_say(r, "icmp type %s", icmp_name(type));
 	if (ethernet)
 		frame_is_ip(r);
 	else
 		protocol_is_ip(r);
-	load_meta(r, NFT_META_L4PROTO);
-	compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
-	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(type));
-	compare(r, NFT_CMP_EQ, &type, sizeof(type));
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(type));
+	nft_compare(r, NFT_CMP_EQ, &type, sizeof(type));
 }
 
 void nft_destined_to(struct nft_rule *r, const char *set)
 {
-	struct nftnl_expr *e;
-
-	say(r, "meta l4proto . th dport @%s", set);
-	load_meta(r, NFT_META_L4PROTO);
-	load_payload_to(r, REG_NEXT, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-	e = add(r, "lookup");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, REG);
-	if (nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, set) < 0)
-		r->failed = true;
+	nft_say(r, "meta l4proto . th dport @%s", set);
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_load_payload_to(r, NFT_REG_NEXT, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
+	nft_lookup(r, set);
 }
 
 void nft_mark_set(struct nft_rule *r, uint32_t mark)
 {
-	say(r, "meta mark set 0x%08x", mark);
-	load_constant(r, mark);
-	store_mark(r);
+	nft_say(r, "meta mark set 0x%08x", mark);
+	nft_load_constant(r, mark);
+	nft_store_mark(r);
 }
 
 void nft_mark_or(struct nft_rule *r, uint32_t bits)
 {
-	say(r, "meta mark set meta mark | 0x%08x", bits);
-	mask_mark(r, ~bits, bits);
-	store_mark(r);
+	nft_say(r, "meta mark set meta mark | 0x%08x", bits);
+	nft_mask_mark(r, ~bits, bits);
+	nft_store_mark(r);
 }
 
 void nft_mark_clear(struct nft_rule *r, uint32_t bits)
 {
-	say(r, "meta mark set meta mark & 0x%08x", ~bits);
-	mask_mark(r, ~bits, 0);
-	store_mark(r);
+	nft_say(r, "meta mark set meta mark & 0x%08x", ~bits);
+	nft_mask_mark(r, ~bits, 0);
+	nft_store_mark(r);
 }
 
 /* The checksum counts 16 bits at a time, so the TTL is written together with
@@ -400,17 +333,17 @@ void nft_ttl_set(struct nft_rule *r, uint8_t ttl)
 	uint8_t keep[2] = { 0, 0xff }, value[2] = { ttl, 0 };
 	struct nftnl_expr *e;
 
-	say(r, "ip ttl set %u", ttl);
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 2);
-	mask(r, keep, value, sizeof(keep));
-	e = add(r, "payload");
+	nft_say(r, "ip ttl set %u", ttl);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 2);
+	nft_mask(r, keep, value, sizeof(keep));
+	e = nft_add(r, "payload");
 	if (!e)
 		return;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE,
 			   NFT_PAYLOAD_NETWORK_HEADER);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, TTL_AT);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, 2);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
 			   NFT_PAYLOAD_CSUM_INET);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, CHECKSUM_AT);
@@ -418,38 +351,69 @@ void nft_ttl_set(struct nft_rule *r, uint8_t ttl)
 
 void nft_notrack(struct nft_rule *r)
 {
-	say(r, "notrack");
-	add(r, "notrack");
+	nft_say(r, "notrack");
+	nft_add(r, "notrack");
 }
 
 void nft_accept(struct nft_rule *r)
 {
-	say(r, "accept");
-	verdict(r, NF_ACCEPT);
+	nft_say(r, "accept");
+	nft_verdict(r, NF_ACCEPT, NULL);
+}
+
+void nft_drop(struct nft_rule *r)
+{
+	nft_say(r, "drop");
+	nft_verdict(r, NF_DROP, NULL);
+}
+
+void nft_jump(struct nft_rule *r, const char *chain)
+{
+	nft_say(r, "jump %s", chain);
+	nft_verdict(r, NFT_JUMP, chain);
+}
+
+void nft_goto(struct nft_rule *r, const char *chain)
+{
+	nft_say(r, "goto %s", chain);
+	nft_verdict(r, NFT_GOTO, chain);
+}
+
+void nft_count(struct nft_rule *r, const char *counter)
+{
+	struct nftnl_expr *e;
+
+	nft_say(r, "counter name \"%s\"", counter);
+	e = nft_add(r, "objref");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
+	if (nftnl_expr_set_str(e, NFTNL_EXPR_OBJREF_IMM_NAME, counter) < 0)
+		r->failed = true;
 }
 
 void nft_return(struct nft_rule *r)
 {
-	say(r, "return");
-	verdict(r, NFT_RETURN);
+	nft_say(r, "return");
+	nft_verdict(r, NFT_RETURN, NULL);
 }
 
 void nft_forward_to(struct nft_rule *r, unsigned ifindex, const char *name)
 {
 	struct nftnl_expr *e;
 
-	say(r, "fwd to \"%s\"", name);
-	load_constant(r, ifindex);
-	e = add(r, "fwd");
+	nft_say(r, "fwd to \"%s\"", name);
+	nft_load_constant(r, ifindex);
+	e = nft_add(r, "fwd");
 	if (e)
-		nftnl_expr_set_u32(e, NFTNL_EXPR_FWD_SREG_DEV, REG);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_FWD_SREG_DEV, NFT_REG);
 }
 
 void nft_comment(struct nft_rule *r, const char *text)
 {
 	struct nftnl_udata_buf *u = nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN);
 
-	say(r, "comment \"%s\"", text);
+	nft_say(r, "comment \"%s\"", text);
 	if (!r->r || !u ||
 	    !nftnl_udata_put_strz(u, NFTNL_UDATA_RULE_COMMENT, text) ||
 	    nftnl_rule_set_data(r->r, NFTNL_RULE_USERDATA,

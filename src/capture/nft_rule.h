@@ -11,17 +11,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NFT_RULE_TEXT 160
+/* As many as there are conditions. */
+#define NFT_ANON_MAX 20
 
+struct nftnl_expr;
 struct nftnl_rule;
+struct nftnl_set;
 
-struct nft_rule {
-	struct nftnl_rule *r;	  /* NULL: none */
-	char text[NFT_RULE_TEXT]; /* as nft prints it */
-	size_t used;
-	bool failed; /* no memory, or no room for the text */
+/* A set that is part of a rule, and who looks into it: they share a number,
+ * which whoever sends them gives. */
+struct nft_anon {
+	struct nftnl_set *set;
+	struct nftnl_expr *lookup;
 };
 
+struct nft_rule {
+	struct nftnl_rule *r; /* NULL: none */
+	uint8_t family;
+	const char *table;
+	char *text; /* as nft prints it; NULL: nothing said */
+	size_t used;
+	bool failed; /* no memory */
+	bool is_ip;  /* that it is IPv4 was looked at */
+	struct nft_anon anon[NFT_ANON_MAX];
+	unsigned anons;
+};
+
+/* table: borrowed. */
 void nft_rule_init(struct nft_rule *r, uint8_t family, const char *table,
 		   const char *chain);
 void nft_rule_free(struct nft_rule *r);
@@ -29,13 +45,18 @@ void nft_rule_free(struct nft_rule *r);
 /* What the packet must be. */
 void nft_iifname(struct nft_rule *r, const char *name);
 void nft_oifname(struct nft_rule *r, const char *name);
+void nft_oif_lo(struct nft_rule *r);
 void nft_marked(struct nft_rule *r);			/* with anything */
+void nft_mark_is(struct nft_rule *r, uint32_t mark);
 void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */
 void nft_ttl_is(struct nft_rule *r, uint8_t ttl);
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl);	/* and above */
 void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
 void nft_daddr_type_not(struct nft_rule *r, unsigned type);
+/* One of these, n of them. */
+void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n);
 void nft_protocol_ip(struct nft_rule *r); /* below a VLAN tag too */
+void nft_has_protocol(struct nft_rule *r); /* its IP header is sound */
 /* Both look at the frame itself, so only where there is an Ethernet header;
  * a VLAN tag makes the second false. */
 void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6]);
@@ -53,7 +74,11 @@ void nft_mark_clear(struct nft_rule *r, uint32_t bits);
 void nft_ttl_set(struct nft_rule *r, uint8_t ttl);
 void nft_notrack(struct nft_rule *r);
 void nft_accept(struct nft_rule *r);
+void nft_drop(struct nft_rule *r);
 void nft_return(struct nft_rule *r);
+void nft_jump(struct nft_rule *r, const char *chain);
+void nft_goto(struct nft_rule *r, const char *chain);
+void nft_count(struct nft_rule *r, const char *counter); /* a named one */
 /* To the device of that index, at the other side: as if sent by it. */
 void nft_forward_to(struct nft_rule *r, unsigned ifindex, const char *name);
 

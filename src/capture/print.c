@@ -13,19 +13,40 @@
 #include "capture/internal.h"
 #include "capture/nft_build.h"
 #include "capture/nft_set.h"
+#include "capture/nft_steps.h"
 
 static void print_chain(const struct nft_chain *c, FILE *f)
 {
 	unsigned i;
 
-	fprintf(f, "\tchain %s {\n\t\ttype %s hook %s ", c->name, c->type,
-		c->hook_name);
-	if (c->dev[0])
-		fprintf(f, "device \"%s\" ", c->dev);
-	fprintf(f, "priority %s; policy accept;\n", c->priority_name);
+	fprintf(f, "\tchain %s {\n", c->name);
+	if (c->type) {
+		fprintf(f, "\t\ttype %s hook %s ", c->type, c->hook_name);
+		if (c->dev[0])
+			fprintf(f, "device \"%s\" ", c->dev);
+		fprintf(f, "priority %s; policy accept;\n", c->priority_name);
+	}
 	for (i = 0; i < c->rules; i++)
 		fprintf(f, "\t\t%s\n", c->rule[i].text);
 	fputs("\t}\n", f);
+}
+
+static void print_counters(const struct plan *p, FILE *f)
+{
+	int64_t last = -1;
+
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct plan_step *s = &p->step[i];
+
+		if (s->act == STEP_HAND_OVER || !s->rule ||
+		    s->rule->index == last)
+			continue;
+		last = s->rule->index;
+		fprintf(f, "\n\tcounter " NFT_COUNTER " { # %s\n\t}\n",
+			s->rule->index, s->rule->name ? s->rule->name : "");
+	}
+	if (p->policy == VERDICT_DROP)
+		fputs("\n\tcounter " NFT_COUNTER_POLICY " {\n\t}\n", f);
 }
 
 static int print_table(const struct nft_plan *p, const struct nft_how *how,
@@ -41,6 +62,8 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);
+	if (p->rules)
+		print_counters(p->rules, f);
 	for (i = 0; i < p->chains; i++) {
 		if (p->chain[i].family != family)
 			continue;

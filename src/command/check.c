@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "command/warnings.h"
+#include "rule/plan.h"
 
 static const char *const places[] = {
 	[PLAN_KERNEL] = "kernel",
@@ -19,11 +20,11 @@ static void print_member(const char *name, const char *text)
 	printf(",\"%s\":%s", name, json_string(quoted, sizeof(quoted), text));
 }
 
-static void print_rule(const struct options *o, const struct ruleset *rs,
-		       const struct rule *r)
+static void print_rule(const struct options *o, const struct plan *plan,
+		       const struct ruleset *rs, const struct rule *r)
 {
-	char why[256], match[512] = "any packet";
-	enum plan_place place = rule_place(rs, r, why, sizeof(why));
+	char why[512], match[512] = "any packet";
+	enum plan_place place = plan_place(plan, rs, r, why, sizeof(why));
 
 	if (r->match)
 		match_text(r->match, match, sizeof(match));
@@ -44,7 +45,9 @@ static void print_rule(const struct options *o, const struct ruleset *rs,
 
 int command_check(const struct command *self, int argc, char **argv)
 {
+	const struct plan_options how = {.sets = false};
 	struct script *script = NULL;
+	struct plan *plan = NULL;
 	const struct ruleset *rs;
 	struct options o;
 	bool done;
@@ -63,10 +66,16 @@ int command_check(const struct command *self, int argc, char **argv)
 	if (r)
 		goto out;
 	rs = script_ruleset(script);
+	if (plan_make(&plan, rs, &how)) {
+		log_error("check: no memory");
+		r = EXIT_FAILED;
+		goto out;
+	}
+	o.run.capture.plan = plan;
 	if (!o.run.json)
 		printf("# order, decided by, name, match\n");
 	for (const struct rule *rule = rs->first; rule; rule = rule->next)
-		print_rule(&o, rs, rule);
+		print_rule(&o, plan, rs, rule);
 	if (!o.run.json) {
 		printf("     policy %s, on_error %s\n\n",
 		       verdict_name(rs->policy), verdict_name(rs->on_error));
@@ -78,6 +87,7 @@ int command_check(const struct command *self, int argc, char **argv)
 		r = EXIT_FAILED;
 	}
 out:
+	plan_free(plan);
 	script_free(script);
 	return r;
 }

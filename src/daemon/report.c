@@ -4,9 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void report_totals(const struct crew *c, uint64_t lost)
+static void report_totals(const struct crew *c, uint64_t lost,
+			  const struct report_kernel *kernel)
 {
+	const struct ruleset *rs = script_ruleset(c->script);
 	uint64_t packets = 0, refused = 0, errors = 0, quiet = 0, files = 0;
+	uint64_t decided = 0;
 
 	for (unsigned i = 0; i < c->count; i++) {
 		const struct path_stats *st = &c->member[i].shared->stats;
@@ -21,6 +24,11 @@ static void report_totals(const struct crew *c, uint64_t lost)
 	log_info("done: %" PRIu64 " packets seen, %" PRIu64
 		 " refused by the kernel, %" PRIu64 " errors in rules",
 		 packets, refused, errors);
+	for (uint32_t i = 0; kernel && i <= rs->count; i++)
+		decided += kernel[i].packets;
+	if (decided)
+		log_info("%" PRIu64 " packets were decided in the kernel",
+			 decided);
 	if (lost)
 		log_warn("%" PRIu64 " lines of the audit were lost", lost);
 	if (quiet)
@@ -30,12 +38,13 @@ static void report_totals(const struct crew *c, uint64_t lost)
 			 files);
 }
 
-static void report_rules(const struct crew *c)
+static void report_rules(const struct crew *c,
+			 const struct report_kernel *kernel)
 {
 	const struct ruleset *rs = script_ruleset(c->script);
 
 	for (const struct rule *r = rs->first; r; r = r->next) {
-		uint64_t n = 0;
+		uint64_t n = kernel ? kernel[r->index].packets : 0;
 
 		for (unsigned i = 0; i < c->count; i++)
 			n += c->member[i].shared->rules[r->index].packets;
@@ -68,9 +77,10 @@ static void report_counts(const struct crew *c)
 		log_info("count %.39s: %" PRIu64, sum[k].name, sum[k].n);
 }
 
-void report_done(const struct crew *c, uint64_t lost)
+void report_done(const struct crew *c, uint64_t lost,
+		 const struct report_kernel *kernel)
 {
-	report_totals(c, lost);
-	report_rules(c);
+	report_totals(c, lost, kernel);
+	report_rules(c, kernel);
 	report_counts(c);
 }

@@ -5,7 +5,15 @@
 
 #include "daemon/crew.h"
 
-/* lost: lines of the audit that the output did not take. */
-void report_done(const struct crew *c, uint64_t lost);
+/* What the kernel decided for a rule, or, behind the last, by the policy; it
+ * counts with what the workers did. */
+struct report_kernel {
+	uint64_t packets, bytes;
+};
+
+/* lost: lines of the audit that the output did not take. kernel: one for each
+ * rule and one more; NULL: it decided nothing. */
+void report_done(const struct crew *c, uint64_t lost,
+		 const struct report_kernel *kernel);
 
 #endif

@@ -17,6 +17,7 @@
 #include "daemon/output.h"
 #include "daemon/report.h"
 #include "daemon/store.h"
+#include "rule/plan.h"
 
 /* Between two looks at the workers. */
 #define TICK	      (100 * NSEC_PER_MSEC)
@@ -33,6 +34,8 @@ struct supervisor {
 	struct owner_lookup *owners;
 	struct expect expect;
 	struct store store;
+	struct plan *plan; /* NULL: the kernel decides nothing */
+	struct report_kernel *kernel; /* what it counted; NULL: not known */
 	struct message_long message; /* the one that came last */
 	int signals;
 	sigset_t old_mask;
@@ -428,9 +431,38 @@ static void say_capturing(const struct supervisor *s)
 		 capture_mode_why(s->capture));
 }
 
+/* Where every packet is to be shown, all of them have to come. */
+static int plan_rules(struct supervisor *s, struct capture_config *capture,
+		      struct error *err)
+{
+	const struct ruleset *rs = script_ruleset(s->cfg->script);
+	const struct plan_options o = {.sets = false};
+
+	if (s->cfg->audit)
+		return 0;
+	s->kernel = calloc(rs->count + 1, sizeof(*s->kernel));
+	if (!s->kernel || plan_make(&s->plan, rs, &o))
+		return error_set(err, -ENOMEM, "planning the rules: no memory");
+	capture->plan = s->plan;
+	return 0;
+}
+
+static void on_counter(void *arg, uint32_t rule, uint64_t packets,
+		       uint64_t bytes)
+{
+	struct supervisor *s = arg;
+	const struct ruleset *rs = script_ruleset(s->cfg->script);
+	struct report_kernel *k =
+		&s->kernel[rule < rs->count ? rule : rs->count];
+
+	k->packets += packets;
+	k->bytes += bytes;
+}
+
 static int supervisor_up(struct supervisor *s, struct error *err)
 {
 	const struct supervisor_config *cfg = s->cfg;
+	struct capture_config capture = cfg->capture;
 	const struct capture_events events = {
 		.arg = s,
 		.uplink_up = on_uplink_up,
@@ -444,7 +476,10 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 
 	if (r)
 		return r;
-	r = capture_open(&s->capture, &cfg->capture, &events, err);
+	r = plan_rules(s, &capture, err);
+	if (r)
+		return r;
+	r = capture_open(&s->capture, &capture, &events, err);
 	if (r)
 		return r;
 	s->crew.capture = s->capture;
@@ -482,6 +517,9 @@ static void supervisor_down(struct supervisor *s)
 {
 	struct error err = {""};
 
+	if (s->up && s->plan &&
+	    capture_counters(s->capture, on_counter, s, &err))
+		log_warn("%s", err.text);
 	if (s->up && capture_down(s->capture, &err)) {
 		log_error("%s", err.text);
 		s->status = s->status ? s->status : 1;
@@ -502,8 +540,10 @@ static void supervisor_down(struct supervisor *s)
 	capture_close(s->capture);
 	command_end(s);
 	if (s->up)
-		report_done(&s->crew, s->out.lost);
+		report_done(&s->crew, s->out.lost, s->kernel);
 	crew_close(&s->crew);
+	plan_free(s->plan);
+	free(s->kernel);
 	owner_lookup_close(s->owners);
 	/* Signals stay blocked: one that came twice must not end us now. */
 	if (s->signals >= 0)

@@ -52,6 +52,13 @@ static inline struct cond *cond_of(struct match_cond *c)
 /* The protocols that have what key is about, 0 ends them; NULL: any may. */
 const uint8_t *match_key_protos(enum match_key key);
 
+/* The values a condition admits, of those up to max, added to r. Sets have no
+ * part in it. family: 0, but 1 for IPv6 addresses. 0 or -ENOMEM. */
+int cond_admits(struct ranges *r, const struct cond *c, int family, u128 max);
+
+/* Whether a condition on flags admits exactly these. */
+bool cond_admits_flags(const struct cond *c, uint32_t flags);
+
 /* True if an interface name that pattern a admits is one that b admits,
  * whichever it is; a may be a name. */
 bool iface_within(const char *a, const char *b);

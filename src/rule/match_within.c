@@ -39,9 +39,7 @@ static int add_without(struct ranges *r, u128 low, u128 high,
 	return ret ? ret : ranges_add(r, low, high);
 }
 
-/* The values that a condition admits, of those up to max. */
-static int admitted(struct ranges *r, const struct cond *c, int family,
-		    u128 max)
+int cond_admits(struct ranges *r, const struct cond *c, int family, u128 max)
 {
 	const struct ranges *in = &c->in[family], *out = &c->out[family];
 	int ret = 0;
@@ -65,8 +63,8 @@ static bool ranges_within(const struct cond *a, const struct cond *b,
 			  int family, u128 max)
 {
 	struct ranges x = {0}, y = {0};
-	bool within = !admitted(&x, a, family, max) &&
-		      !admitted(&y, b, family, max) && all_covered(&x, &y);
+	bool within = !cond_admits(&x, a, family, max) &&
+		      !cond_admits(&y, b, family, max) && all_covered(&x, &y);
 
 	ranges_free(&x);
 	ranges_free(&y);
@@ -112,7 +110,7 @@ static bool addresses_within(const struct cond *a, const struct cond *b)
 
 /* ---- the other kinds -------------------------------------------------- */
 
-static bool flags_admitted(const struct cond *c, uint32_t flags)
+bool cond_admits_flags(const struct cond *c, uint32_t flags)
 {
 	bool in = !c->positive;
 
@@ -131,7 +129,7 @@ static bool flags_admitted(const struct cond *c, uint32_t flags)
 static bool all_flags_within(const struct cond *a, const struct cond *b)
 {
 	for (uint32_t flags = 0; flags < 256; flags++)
-		if (flags_admitted(a, flags) && !flags_admitted(b, flags))
+		if (cond_admits_flags(a, flags) && !cond_admits_flags(b, flags))
 			return false;
 	return true;
 }

@@ -62,6 +62,9 @@ struct rule {
 	int where;	     /* function handle, 0: none */
 	struct rewrite *rewrite; /* a list, NULL: none */
 	int action;	     /* function handle, 0: the constant below */
+	bool connection;     /* its functions look at connections or change
+			      * what TCP carries: they want all packets of
+			      * each */
 	struct verdict constant;
 	struct rule *next;
 };
@@ -116,10 +119,5 @@ void ruleset_run(const struct ruleset *rs, struct packet *p,
 		 const struct match_context *ctx,
 		 const struct ruleset_calls *calls,
 		 struct rule_counter *counters, struct verdict *v);
-
-/* Where a rule is decided, and why: one line each, for check. */
-enum plan_place { PLAN_KERNEL, PLAN_MATCH, PLAN_LUA };
-enum plan_place rule_place(const struct ruleset *rs, const struct rule *r,
-			   char *why, size_t size);
 
 #endif

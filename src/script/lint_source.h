@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Lua's source as tokens, and who a name in it belongs to. Internal to the
- * lint files, which know nothing of a running Lua: the source is one that
+ * Lua's source as tokens, and who a name in it belongs to. Internal to who
+ * reads sources, and knows nothing of a running Lua: the source is one that
  * Lua has compiled, so that what is not expected ends the reading.
  */
 #ifndef SLUICE_SCRIPT_LINT_SOURCE_H

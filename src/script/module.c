@@ -54,6 +54,8 @@ static bool load(lua_State *L, const char *name)
 	if (ret)
 		luaL_error(L, "require '%s': %s", name, err.text);
 	status = luaL_loadbufferx(L, text, n, lua_tostring(L, -1), "t");
+	if (!status && source_wants_connections(text, n))
+		script_of(L)->modules_want_connections = true;
 	free(text);
 	if (status)
 		lua_error(L);

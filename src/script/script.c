@@ -178,10 +178,19 @@ static int load_protected(lua_State *L)
 	return 0;
 }
 
+/* Rules from here on that have functions want whole connections. */
+static void want_connections(struct script *s, uint32_t from)
+{
+	for (struct rule *r = s->rules->first; r; r = r->next)
+		if (r->index >= from && (r->action || r->where))
+			r->connection = true;
+}
+
 static int load(struct script *s, const char *name, const char *folder,
 		const char *text, size_t n, struct error *err)
 {
 	struct chunk c = {.text = text, .n = n};
+	uint32_t before = s->rules->count;
 	int ret;
 
 	if (s->sealed)
@@ -195,6 +204,8 @@ static int load(struct script *s, const char *name, const char *folder,
 	s->name = s->folder = NULL;
 	rule_free(s->pending);
 	s->pending = NULL;
+	if (!ret && source_wants_connections(text, n))
+		want_connections(s, before);
 	return ret;
 }
 
@@ -282,6 +293,9 @@ out:
 void script_seal(struct script *s)
 {
 	s->sealed = true;
+	/* A module's functions may be called by anybody. */
+	if (s->modules_want_connections)
+		want_connections(s, 0);
 	ruleset_seal(s->rules);
 	/* What loading left behind is not the first packet's business. */
 	lua_gc(s->L, LUA_GCCOLLECT);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "rule/plan.h"
 #include "rule/ruleset.h"
 
 #define COUNT(x) (sizeof(x) / sizeof(*(x)))
@@ -399,11 +400,11 @@ static void the_plan_says_where_and_why(void **state)
 		for (int k = 0; k < 3; k++)
 			if (is_line(&plans[i].lines[k]))
 				add_line(rs, &plans[i].lines[k]);
-		place = rule_place(rs, rule_at(rs, (int)rs->count - 1), why,
+		place = plan_place(NULL, rs, rule_at(rs, (int)rs->count - 1), why,
 				   sizeof(why));
 		if (place != plans[i].place || strcmp(why, plans[i].why))
 			fail_msg("case %zu: %s", i, why);
-		rule_place(rs, rule_at(rs, (int)rs->count - 1), small,
+		plan_place(NULL, rs, rule_at(rs, (int)rs->count - 1), small,
 			   sizeof(small));
 		assert_memory_equal(small, why, sizeof(small) - 1);
 		ruleset_free(rs);

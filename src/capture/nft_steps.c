@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The first step that holds decides, in the order of the rules. To return is
+ * to hand over. Must not know who jumps here.
+ */
+#include "capture/nft_steps.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "capture/nft_term.h"
+
+/* The look-up of an address costs more than all else, so it comes last. */
+static void guard(struct nft_rule *r, const struct nft_station *at)
+{
+	if (at->types)
+		nft_daddr_types(r, at->type, at->types);
+}
+
+static void let_by(struct nft_rule *r, const struct nft_station *at)
+{
+	if (at->seen)
+		nft_mark_set(r, at->seen);
+	nft_accept(r);
+}
+
+static void count(struct nft_rule *r, const struct rule *rule)
+{
+	char name[NFT_COUNTER_MAX];
+
+	snprintf(name, sizeof(name), NFT_COUNTER, rule->index);
+	nft_count(r, name);
+}
+
+static void step(struct nft_chain *c, const struct plan *p,
+		 const struct plan_step *s, const struct nft_station *at)
+{
+	const struct rewrite *w = s->rewrite ? s->rule->rewrite : NULL;
+	struct nft_rule *r;
+
+	for (; w; w = w->next) {
+		if (!nft_needs_rule(w))
+			continue;
+		r = nft_rule_add(c);
+		nft_terms(r, p, s);
+		guard(r, at);
+		nft_rewrite_apart(r, w);
+	}
+	r = nft_rule_add(c);
+	nft_terms(r, p, s);
+	guard(r, at);
+	if (s->act == STEP_HAND_OVER) {
+		nft_return(r);
+		return;
+	}
+	count(r, s->rule);
+	if (s->rewrite)
+		nft_rewrites(r, s->rule->rewrite);
+	if (s->act == STEP_ACCEPT)
+		let_by(r, at);
+	else if (s->act == STEP_DROP)
+		nft_drop(r);
+}
+
+int nft_steps(struct nft_chain *c, const struct plan *p,
+	      const struct nft_station *at)
+{
+	struct nft_rule *r;
+
+	for (uint32_t i = 0; i < p->steps; i++)
+		if (p->step[i].dirs & 1u << at->dir)
+			step(c, p, &p->step[i], at);
+	if (p->policy == VERDICT_DROP) {
+		r = nft_rule_add(c);
+		guard(r, at);
+		nft_count(r, NFT_COUNTER_POLICY);
+		nft_drop(r);
+	}
+	if (p->policy != VERDICT_DROP || at->types)
+		let_by(nft_rule_add(c), at);
+	return c->failed ? -ENOMEM : (int)c->rules;
+}

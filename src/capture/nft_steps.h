@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A plan as a chain that others jump to: it decides what the kernel can
+ * decide, and returns with what is to be handed over. Inside the room only.
+ */
+#ifndef SLUICE_CAPTURE_NFT_STEPS_H
+#define SLUICE_CAPTURE_NFT_STEPS_H
+
+#include "capture/nft_build.h"
+#include "rule/plan.h"
+
+/* A counter for each rule, by its index, and one for the policy. */
+#define NFT_COUNTER	   "r%u"
+#define NFT_COUNTER_POLICY "policy"
+#define NFT_COUNTER_MAX	   16
+
+struct nft_station {
+	enum packet_dir dir;
+	uint32_t seen; /* what is accepted gets this mark; 0: none */
+	/* Only packets to these destinations (RTN_*) are meant; none: all. */
+	unsigned type[4];
+	unsigned types;
+};
+
+/* -ENOMEM, or the number of rules that were added. */
+int nft_steps(struct nft_chain *c, const struct plan *p,
+	      const struct nft_station *at);
+
+#endif

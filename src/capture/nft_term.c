@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Conditions and rewrites, as nft would load the text beside them. What is
+ * compared has network byte order. Must not know chains.
+ */
+#include "capture/nft_term.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libnftnl/expr.h>
+
+#include "base/bytes.h"
+#include "capture/nft_expr.h"
+#include "capture/nft_set.h"
+#include "packet/packet.h"
+
+#define SYN 0x02
+
+/* nft's numbers for the types of values, for whoever lists the rules. */
+enum {
+	TYPE_INTEGER = 4,
+	TYPE_IPADDR = 7,
+	TYPE_INET_PROTO = 12,
+	TYPE_INET_SERVICE = 13,
+	TYPE_ICMP_TYPE = 14,
+	TYPE_TCP_FLAG = 15,
+	TYPE_ICMP_CODE = 32,
+	TYPE_DSCP = 36,
+};
+
+/* Where the numbers of a key are. */
+struct place {
+	const char *name; /* NULL: not a number with a place */
+	uint32_t base, offset, len;
+	uint32_t max;
+	uint32_t type;
+	uint8_t shift; /* of the value in its byte */
+};
+
+#define NH NFT_PAYLOAD_NETWORK_HEADER
+#define TH NFT_PAYLOAD_TRANSPORT_HEADER
+
+static const struct place places[MATCH_KEYS] = {
+	[MATCH_SRC] = { "ip saddr", NH, 12, 4, UINT32_MAX, TYPE_IPADDR, 0 },
+	[MATCH_DST] = { "ip daddr", NH, 16, 4, UINT32_MAX, TYPE_IPADDR, 0 },
+	[MATCH_SPORT] = { "sport", TH, 0, 2, 65535, TYPE_INET_SERVICE, 0 },
+	[MATCH_DPORT] = { "dport", TH, 2, 2, 65535, TYPE_INET_SERVICE, 0 },
+	[MATCH_ICMP_TYPE] = { "icmp type", TH, 0, 1, 255, TYPE_ICMP_TYPE, 0 },
+	[MATCH_ICMP_CODE] = { "icmp code", TH, 1, 1, 255, TYPE_ICMP_CODE, 0 },
+	[MATCH_TCP_FLAGS] = { "tcp flags", TH, 13, 1, 255, TYPE_TCP_FLAG, 0 },
+	[MATCH_DSCP] = { "ip dscp", NH, 1, 1, 63, TYPE_DSCP, 2 },
+	[MATCH_TTL] = { "ip ttl", NH, 8, 1, 255, TYPE_INTEGER, 0 },
+	[MATCH_LEN] = { "ip length", NH, 2, 2, 65535, TYPE_INTEGER, 0 },
+	/* Not a place in the packet, but a number like the others. */
+	[MATCH_PROTO] = { "meta l4proto", TH, 0, 1, 255, TYPE_INET_PROTO, 0 },
+};
+
+/* ---- text ---------------------------------------------------------------- */
+
+/* Room for a value or a range of them. */
+#define WORD 48
+
+static void proto_word(char *buf, uint32_t proto)
+{
+	const struct protoent *e = getprotobynumber((int)proto);
+
+	if (e)
+		snprintf(buf, WORD, "%.40s", e->p_name);
+	else
+		snprintf(buf, WORD, "%u", proto);
+}
+
+static void flags_word(char *buf, uint32_t flags)
+{
+	static const char *const names[] = { "fin", "syn", "rst", "psh",
+					     "ack", "urg", "ecn", "cwr" };
+
+	*buf = '\0';
+	for (unsigned i = 0; i < 8; i++)
+		if (flags & 1u << i) {
+			strcat(buf, *buf ? "," : "");
+			strcat(buf, names[i]);
+		}
+}
+
+static void value_word(char *buf, enum match_key key, uint32_t v)
+{
+	const char *name = key == MATCH_ICMP_TYPE ? icmp_type_name((uint8_t)v)
+						  : NULL;
+
+	if (key == MATCH_SRC || key == MATCH_DST)
+		snprintf(buf, WORD, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
+			 v >> 8 & 255, v & 255);
+	else if (key == MATCH_PROTO)
+		proto_word(buf, v);
+	else if (key == MATCH_DSCP)
+		snprintf(buf, WORD, "0x%02x", v);
+	else if (key == MATCH_TCP_FLAGS)
+		snprintf(buf, WORD, "0x%x", v);
+	else if (name)
+		snprintf(buf, WORD, "%s", name);
+	else
+		snprintf(buf, WORD, "%u", v);
+}
+
+/* The bits of a prefix that is exactly this range, or -1. */
+static int prefix_bits(uint32_t low, uint32_t high)
+{
+	uint32_t host = low ^ high;
+
+	if (host & (host + 1) || low & host)
+		return -1;
+	return host ? __builtin_clz(host) : 32;
+}
+
+static void range_word(char *buf, enum match_key key, uint32_t low,
+		       uint32_t high)
+{
+	char a[WORD], b[WORD];
+	int bits = -1;
+
+	value_word(a, key, low);
+	value_word(b, key, high);
+	if (key == MATCH_SRC || key == MATCH_DST)
+		bits = prefix_bits(low, high);
+	if (low == high)
+		snprintf(buf, 2 * WORD, "%s", a);
+	else if (bits >= 0)
+		snprintf(buf, 2 * WORD, "%s/%d", a, bits);
+	else
+		snprintf(buf, 2 * WORD, "%s-%s", a, b);
+}
+
+/* "tcp dport" where the protocol is one, "th dport" where it may be some. */
+static void say_place(struct nft_rule *r, const struct plan_step *s,
+		      enum match_key key, const char *rest)
+{
+	char proto[WORD] = "th";
+
+	if (key != MATCH_SPORT && key != MATCH_DPORT) {
+		nft_say(r, "%s %s", places[key].name, rest);
+		return;
+	}
+	for (uint32_t i = 0; i < s->terms; i++) {
+		const struct ranges *x = &s->term[i].ranges;
+
+		if (s->term[i].key == MATCH_PROTO && x->count == 1 &&
+		    x->range[0].low == x->range[0].high)
+			proto_word(proto, (uint32_t)x->range[0].low);
+	}
+	nft_say(r, "%s %s %s", proto, places[key].name, rest);
+}
+
+/* ---- numbers ------------------------------------------------------------- */
+
+static void store(uint8_t *b, const struct place *p, uint32_t v)
+{
+	v <<= p->shift;
+	if (p->len == 1)
+		b[0] = (uint8_t)v;
+	else if (p->len == 2)
+		put_be16(b, (uint16_t)v);
+	else
+		put_be32(b, v);
+}
+
+static void load(struct nft_rule *r, enum match_key key)
+{
+	const struct place *p = &places[key];
+	uint8_t bits = (uint8_t)(p->max << p->shift), none = 0;
+
+	if (key == MATCH_PROTO) {
+		nft_load_meta(r, NFT_META_L4PROTO);
+		return;
+	}
+	if (p->base == NH)
+		nft_need_ip(r);
+	nft_load_payload(r, p->base, p->offset, p->len);
+	if (p->shift)
+		nft_mask(r, &bits, &none, 1);
+}
+
+static void in_range(struct nft_rule *r, const struct place *p, uint32_t op,
+		     uint32_t low, uint32_t high)
+{
+	struct nftnl_expr *e = nft_add(r, "range");
+	uint8_t a[4], b[4];
+
+	if (!e)
+		return;
+	store(a, p, low);
+	store(b, p, high);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_RANGE_SREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_RANGE_OP, op);
+	if (nftnl_expr_set(e, NFTNL_EXPR_RANGE_FROM_DATA, a, p->len) < 0 ||
+	    nftnl_expr_set(e, NFTNL_EXPR_RANGE_TO_DATA, b, p->len) < 0)
+		r->failed = true;
+}
+
+static void compare(struct nft_rule *r, const struct place *p, uint32_t op,
+		    uint32_t v)
+{
+	uint8_t b[4];
+
+	store(b, p, v);
+	nft_compare(r, op, b, p->len);
+}
+
+/* A single range, in or (negate) out. */
+static void one_range(struct nft_rule *r, const struct plan_step *s,
+		      enum match_key key, uint32_t low, uint32_t high,
+		      bool negate)
+{
+	const struct place *p = &places[key];
+	char word[2 * WORD], text[2 * WORD + 4];
+	int bits = p->len == 4 ? prefix_bits(low, high) : -1;
+	const char *sign = negate ? "!= " : "";
+	uint32_t op = negate ? NFT_CMP_NEQ : NFT_CMP_EQ, v = low;
+
+	range_word(word, key, low, high);
+	if (low != high && bits < 0 && !negate && high == p->max) {
+		sign = ">= ";
+		op = NFT_CMP_GTE;
+		value_word(word, key, low);
+	} else if (low != high && bits < 0 && !negate && !low) {
+		sign = "<= ";
+		op = NFT_CMP_LTE;
+		v = high;
+		value_word(word, key, high);
+	}
+	snprintf(text, sizeof(text), "%s%s", sign, word);
+	say_place(r, s, key, text);
+	load(r, key);
+	if (low == high || op == NFT_CMP_GTE || op == NFT_CMP_LTE) {
+		compare(r, p, op, v);
+	} else if (bits >= 0) {
+		uint32_t mask = htonl(~(low ^ high)), none = 0;
+
+		nft_mask(r, &mask, &none, sizeof(mask));
+		compare(r, p, op, low);
+	} else {
+		in_range(r, p, negate ? NFT_RANGE_NEQ : NFT_RANGE_EQ, low,
+			 high);
+	}
+}
+
+static void many_ranges(struct nft_rule *r, const struct plan_step *s,
+			const struct plan_term *t)
+{
+	const struct place *p = &places[t->key];
+	size_t room = (size_t)t->ranges.count * (2 * WORD + 2) + 8, used = 0;
+	char *text = malloc(room), word[2 * WORD];
+	bool wide = false;
+	struct nft_anon *a;
+
+	if (!text) {
+		r->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < t->ranges.count; i++) {
+		const struct range *x = &t->ranges.range[i];
+
+		wide |= x->low != x->high;
+		range_word(word, t->key, (uint32_t)x->low, (uint32_t)x->high);
+		used += (size_t)snprintf(text + used, room - used, "%s%s",
+					 i ? ", " : "{ ", word);
+	}
+	snprintf(text + used, room - used, " }");
+	say_place(r, s, t->key, text);
+	free(text);
+	load(r, t->key);
+	a = nft_lookup_anon(r, p->type, p->len, wide);
+	for (uint32_t i = 0; i < t->ranges.count; i++) {
+		const struct range *x = &t->ranges.range[i];
+		uint8_t from[4], behind[4];
+
+		store(from, p, (uint32_t)x->low);
+		store(behind, p, (uint32_t)x->high + 1);
+		nft_anon_add(r, a, from,
+			     wide && x->high != p->max ? behind : NULL,
+			     p->len);
+	}
+}
+
+static void fragment(struct nft_rule *r, const struct plan_term *t)
+{
+	uint16_t bits = htons(0x3fff), none = 0;
+	bool is = t->ranges.range[0].low;
+
+	nft_say(r, "ip frag-off & 0x3fff %s 0x0", is ? "!=" : "==");
+	nft_need_ip(r);
+	nft_load_payload(r, NH, 6, 2);
+	nft_mask(r, &bits, &none, sizeof(bits));
+	nft_compare(r, is ? NFT_CMP_NEQ : NFT_CMP_EQ, &none, sizeof(none));
+}
+
+/* Nobody has to be told the protocol where the next word says it. */
+static bool goes_without_saying(const struct plan_step *s,
+				const struct plan_term *proto)
+{
+	if (proto->ranges.count != 1 ||
+	    proto->ranges.range[0].low != proto->ranges.range[0].high)
+		return false;
+	for (uint32_t i = 0; i < s->terms; i++)
+		if (s->term[i].key != MATCH_PROTO &&
+		    places[s->term[i].key].name &&
+		    places[s->term[i].key].base == TH)
+			return true;
+	return false;
+}
+
+static void numbers(struct nft_rule *r, const struct plan_step *s,
+		    const struct plan_term *t)
+{
+	const struct range *x = t->ranges.range;
+	uint32_t max = places[t->key].max;
+
+	if (t->key == MATCH_FRAGMENT)
+		fragment(r, t);
+	else if (t->ranges.count == 1)
+		one_range(r, s, t->key, (uint32_t)x->low, (uint32_t)x->high,
+			  false);
+	else if (t->ranges.count == 2 && !x[0].low && x[1].high == max)
+		one_range(r, s, t->key, (uint32_t)x[0].high + 1,
+			  (uint32_t)x[1].low - 1, true);
+	else
+		many_ranges(r, s, t);
+}
+
+/* ---- the other kinds ----------------------------------------------------- */
+
+static void masked_flags(struct nft_rule *r, const struct plan_term *t)
+{
+	uint8_t mask = (uint8_t)t->mask, none = 0, value = (uint8_t)t->value;
+	char m[WORD], v[WORD];
+
+	flags_word(m, t->mask);
+	flags_word(v, t->value);
+	if (t->value)
+		nft_say(r, "tcp flags %s%s / %s", t->negate ? "!= " : "", v, m);
+	else
+		nft_say(r, "tcp flags %s%s", t->negate ? "" : "! ", m);
+	nft_load_payload(r, TH, 13, 1);
+	nft_mask(r, &mask, &none, 1);
+	nft_compare(r, t->negate ? NFT_CMP_NEQ : NFT_CMP_EQ, &value, 1);
+}
+
+static void device(struct nft_rule *r, const struct plan_term *t)
+{
+	bool in = t->key == MATCH_IIF;
+	bool wild = t->text_len && t->text[t->text_len - 1] == '*';
+	char name[IFNAMSIZ] = "";
+
+	nft_say(r, "%s %s\"%s\"", in ? "iifname" : "oifname",
+		t->negate ? "!= " : "", t->text);
+	nft_load_meta(r, in ? NFT_META_IIFNAME : NFT_META_OIFNAME);
+	memcpy(name, t->text, strnlen(t->text, sizeof(name) - 1));
+	nft_compare(r, t->negate ? NFT_CMP_NEQ : NFT_CMP_EQ, name,
+		    wild ? t->text_len - 1 : sizeof(name));
+}
+
+static void payload(struct nft_rule *r, const struct plan_term *t)
+{
+	for (uint32_t at = 0; at < t->text_len; at += 16) {
+		uint32_t n = t->text_len - at < 16 ? t->text_len - at : 16;
+		char hex[2 * 16 + 1];
+
+		for (uint32_t i = 0; i < n; i++)
+			snprintf(hex + 2 * i, 3, "%02x",
+				 (uint8_t)t->text[at + i]);
+		nft_say(r, "@ih,%u,%u 0x%s", at * 8, n * 8, hex);
+		nft_load_payload(r, NFT_PAYLOAD_INNER_HEADER, at, n);
+		nft_compare(r, NFT_CMP_EQ, t->text + at, n);
+	}
+}
+
+static void in_set(struct nft_rule *r, const struct plan *p,
+		   const struct plan_term *t)
+{
+	char name[NFT_SET_NAME_MAX];
+	uint32_t i = 0;
+
+	while (i < p->sets && p->set[i] != t->set)
+		i++;
+	nft_set_name(i, name);
+	nft_say(r, "%s @%s", places[t->key].name, name);
+	load(r, t->key);
+	nft_lookup(r, name);
+}
+
+static void term(struct nft_rule *r, const struct plan *p,
+		 const struct plan_step *s, const struct plan_term *t)
+{
+	size_t used = r->used;
+
+	switch (t->kind) {
+	case TERM_RANGES:
+		numbers(r, s, t);
+		break;
+	case TERM_SET:
+		in_set(r, p, t);
+		break;
+	case TERM_MASK:
+		masked_flags(r, t);
+		break;
+	case TERM_NAME:
+		device(r, t);
+		break;
+	case TERM_BYTES:
+		payload(r, t);
+		break;
+	}
+	if (t->key == MATCH_PROTO && goes_without_saying(s, t) && r->text) {
+		r->text[used] = '\0';
+		r->used = used;
+	}
+}
+
+/* In which order: the protocol first, for the words behind it rest on it;
+ * look-ups last. */
+static int rank(const struct plan_term *t)
+{
+	if (t->key == MATCH_PROTO)
+		return 0;
+	if (t->kind == TERM_SET || t->kind == TERM_BYTES)
+		return 3;
+	return places[t->key].name && places[t->key].base == TH ? 1 : 2;
+}
+
+void nft_terms(struct nft_rule *r, const struct plan *p,
+	       const struct plan_step *s)
+{
+	for (int k = 0; k <= 3; k++)
+		for (uint32_t i = 0; i < s->terms; i++)
+			if (rank(&s->term[i]) == k)
+				term(r, p, s, &s->term[i]);
+}
+
+/* ---- rewrites ------------------------------------------------------------ */
+
+/* Two bytes, of which the bits in keep stay; csum: where their checksum is. */
+static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
+		       uint16_t keep, uint16_t value, uint32_t csum)
+{
+	struct nftnl_expr *e;
+
+	keep = htons(keep);
+	value = htons(value);
+	nft_load_payload(r, base, offset, 2);
+	nft_mask(r, &keep, &value, 2);
+	e = nft_add(r, "payload");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, 2);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
+			   NFT_PAYLOAD_CSUM_INET);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, csum);
+}
+
+#define IP_CSUM	 10
+#define TCP_CSUM 16
+
+static void rewrite(struct nft_rule *r, const struct rewrite *w)
+{
+	uint32_t v = w->number;
+
+	if (w->key != REWRITE_SPORT && w->key != REWRITE_DPORT)
+		nft_need_ip(r);
+	switch (w->key) {
+	case REWRITE_TTL:
+		nft_say(r, "ip ttl set %u", v);
+		write_bits(r, NH, 8, 0x00ff, (uint16_t)(v << 8), IP_CSUM);
+		break;
+	case REWRITE_DSCP:
+		nft_say(r, "ip dscp set 0x%02x", v);
+		write_bits(r, NH, 0, 0xff03, (uint16_t)(v << 2), IP_CSUM);
+		break;
+	case REWRITE_ECN:
+		nft_say(r, "ip ecn set %u", v);
+		write_bits(r, NH, 0, 0xfffc, (uint16_t)v, IP_CSUM);
+		break;
+	case REWRITE_DF:
+		nft_say(r, "@nh,49,1 set %u", v);
+		write_bits(r, NH, 6, 0xbfff, (uint16_t)(v << 14), IP_CSUM);
+		break;
+	case REWRITE_ID:
+		nft_say(r, "ip id set %u", v);
+		write_bits(r, NH, 4, 0, (uint16_t)v, IP_CSUM);
+		break;
+	case REWRITE_SPORT:
+		nft_say(r, "tcp sport set %u", v);
+		write_bits(r, TH, 0, 0, (uint16_t)v, TCP_CSUM);
+		break;
+	case REWRITE_DPORT:
+		nft_say(r, "tcp dport set %u", v);
+		write_bits(r, TH, 2, 0, (uint16_t)v, TCP_CSUM);
+		break;
+	default:
+		r->failed = true;
+		break;
+	}
+}
+
+bool nft_needs_rule(const struct rewrite *w)
+{
+	return w->key == REWRITE_MSS;
+}
+
+void nft_rewrites(struct nft_rule *r, const struct rewrite *w)
+{
+	for (; w; w = w->next)
+		if (!nft_needs_rule(w))
+			rewrite(r, w);
+}
+
+/* The kernel, too, only ever lowers an MSS. */
+void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
+{
+	uint8_t proto = IPPROTO_TCP, syn = SYN, none = 0;
+	uint16_t mss = htons((uint16_t)w->number);
+	struct nftnl_expr *e;
+
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+	nft_say(r, "tcp flags & syn == syn");
+	nft_load_payload(r, TH, 13, 1);
+	nft_mask(r, &syn, &none, 1);
+	nft_compare(r, NFT_CMP_EQ, &syn, 1);
+	nft_say(r, "tcp option maxseg size set %u", w->number);
+	e = nft_add(r, "immediate");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
+	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &mss, sizeof(mss)) < 0)
+		r->failed = true;
+	e = nft_add(r, "exthdr");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_SREG, NFT_REG);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, 2);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 2);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, sizeof(mss));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The terms and rewrites of a plan as pieces of a rule. Inside the room only.
+ */
+#ifndef SLUICE_CAPTURE_NFT_TERM_H
+#define SLUICE_CAPTURE_NFT_TERM_H
+
+#include "capture/nft_rule.h"
+#include "rule/plan.h"
+
+/* All terms of a step, the cheap ones first. */
+void nft_terms(struct nft_rule *r, const struct plan *p,
+	       const struct plan_step *s);
+
+/* What is rewritten of every packet that got so far; a rewrite that not all
+ * have a place for is left out, see nft_rewrite_apart. */
+void nft_rewrites(struct nft_rule *r, const struct rewrite *w);
+/* A rewrite that needs a rule of its own, because it ends where there is no
+ * place for it: without a verdict, before the rule with the others. */
+bool nft_needs_rule(const struct rewrite *w);
+void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w);
+
+#endif
