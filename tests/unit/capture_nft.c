@@ -62,15 +62,16 @@ static const struct {
 	const char *lacks[6];
 } texts[] = {
 	{ "only route diverts", .route = true, .ethernet = true,
-	  .has = { "\t\tmeta mark set 0x00001000\n", "chain divert",
-		   "meta mark != 0x00000000 return",
-		   "ip ttl >= 254 return", "oifname \"lo\" return" },
+	  .has = { "\t\tmeta mark 0x00003000 meta mark set 0x00001000\n",
+		   "chain divert", "meta mark != 0x00000000 goto marked",
+		   "ip ttl >= 254 accept", "oif \"lo\" accept" },
 	  .lacks = { "notrack", "chain in-" } },
 	{ "wire diverts nothing and tracks once", .ethernet = true,
 	  .has = { "iifname \"tun0\" notrack",
 		   "meta mark & 0x00002000 == 0x00002000 "
 		   "meta mark set meta mark & 0xffffdfff\n" },
-	  .lacks = { "meta mark set 0x00001000", "fib daddr type" } },
+	  .lacks = { "meta mark set 0x00001000", "fib daddr type",
+		     "chain divert" } },
 	{ "route tracks after tun0 where asked", .route = true,
 	  .notrack = true, .ethernet = true,
 	  .has = { "hook output priority raw", "\t\tnotrack\n" },
