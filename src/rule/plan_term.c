@@ -119,6 +119,8 @@ static int multiply(struct plan_steps *list, const struct plan_term *t,
 	struct plan_step *more;
 	int r = 0;
 
+	if (!old)
+		return 0;
 	if (n * old > STEPS_MAX) {
 		leave_out(list, t->key);
 		return 0;

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "rule/plan.h"
+
+#define COUNT(x) (sizeof(x) / sizeof(*(x)))
+
+static struct set *set;
+
+/*
+ * A rule as a line: conditions KEY=VALUE, then ':' and what is done: rewrites
+ * KEY=VALUE, and ACCEPT, DROP, REJECT, "function", or "connection" for a
+ * function that wants all of it.
+ */
+static void add_condition(struct match *m, char *word)
+{
+	char *value = strchr(word, '=');
+	struct error err;
+	int key;
+
+	assert_non_null(value);
+	*value++ = '\0';
+	key = match_key_parse(word, &err);
+	assert_true(key >= 0);
+	for (char *save, *v = strtok_r(value, ",", &save); v;
+	     v = strtok_r(NULL, ",", &save))
+		if (*v == '@' ? match_add_set(m, (enum match_key)key, set, &err)
+			      : match_add(m, (enum match_key)key, v, strlen(v),
+					  &err))
+			fail_msg("%s: %s", v, err.text);
+}
+
+static void add_action(struct rule *r, char *word)
+{
+	char *value = strchr(word, '=');
+	struct rewrite *w;
+	struct error err;
+	int key;
+
+	if (!strcmp(word, "function") || !strcmp(word, "connection")) {
+		r->action = 1;
+		r->connection = *word == 'c';
+	} else if (!value) {
+		r->constant.kind = !strcmp(word, "DROP")     ? VERDICT_DROP
+				   : !strcmp(word, "ACCEPT") ? VERDICT_ACCEPT
+							     : VERDICT_REJECT;
+	} else {
+		*value++ = '\0';
+		key = rewrite_key_parse(word, &err);
+		assert_true(key >= 0);
+		w = calloc(1, sizeof(*w));
+		w->key = (enum rewrite_key)key;
+		assert_int_equal(rewrite_parse(w, value, &err), 0);
+		w->next = r->rewrite;
+		r->rewrite = w;
+	}
+}
+
+static void add_rule(struct ruleset *rs, const char *line)
+{
+	struct rule *r = calloc(1, sizeof(*r));
+	char copy[512], *save, *word;
+	bool action = false;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	r->name = strdup("name");
+	r->origin = strdup("test.lua:1");
+	for (word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
+		if (!strcmp(word, ":")) {
+			action = true;
+		} else if (action) {
+			add_action(r, word);
+		} else {
+			if (!r->match)
+				r->match = match_new();
+			add_condition(r->match, word);
+		}
+	}
+	ruleset_add(rs, r);
+}
+
+/* ---- a plan as text ------------------------------------------------------ */
+
+static void print_term(const struct plan_term *t, FILE *f)
+{
+	fprintf(f, " %s", match_key_name(t->key));
+	switch (t->kind) {
+	case TERM_RANGES:
+		for (uint32_t i = 0; i < t->ranges.count; i++) {
+			unsigned low = (unsigned)t->ranges.range[i].low;
+			unsigned high = (unsigned)t->ranges.range[i].high;
+
+			fprintf(f, low == high ? "%c%u" : "%c%u-%u",
+				i ? ',' : '=', low, high);
+		}
+		break;
+	case TERM_SET:
+		fprintf(f, "=@");
+		break;
+	case TERM_MASK:
+		fprintf(f, "%s%x/%x", t->negate ? "!=" : "=", t->value,
+			t->mask);
+		break;
+	case TERM_NAME:
+	case TERM_BYTES:
+		fprintf(f, "%s%.*s", t->negate ? "!=" : "=", (int)t->text_len,
+			t->text);
+		break;
+	}
+}
+
+static char *printed(const struct plan *p)
+{
+	static const char *const acts[] = {"hand over", "accept", "drop",
+					   "go on"};
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct plan_step *s = &p->step[i];
+
+		fprintf(f, "%s", acts[s->act]);
+		if (s->rewrite)
+			fprintf(f, " rewritten");
+		for (unsigned d = 0; s->dirs != 7 && d < 3; d++)
+			if (s->dirs & 1u << d)
+				fprintf(f, " %s",
+					d ? d == 1 ? "in" : "forward" : "out");
+		for (uint32_t k = 0; k < s->terms; k++)
+			print_term(&s->term[k], f);
+		fputs(i + 1 < p->steps ? " | " : "", f);
+	}
+	fclose(f);
+	return text;
+}
+
+static const struct {
+	const char *rules[4];
+	const char *plan;
+} plans[] = {
+	{{"proto=tcp dport=23 : DROP"}, "drop proto=6 dport=23"},
+	{{"dport=23 : ACCEPT"}, "accept proto=6,17,33,132,136 dport=23"},
+	{{": DROP"}, "drop"},
+	/* Words of many values. */
+	{{"dport=!80 proto=udp : DROP"},
+	 "drop proto=17 dport=0-79,81-65535"},
+	{{"ttl=1-5,9,!3 : DROP"}, "drop ttl=1-2,4-5,9"},
+	{{"src=10.0.0.0/8,!10.0.0.1 : DROP"},
+	 "drop src=167772160,167772162-184549375"},
+	{{"tcp_flags=S/SA : DROP"}, "drop proto=6 tcp_flags=2/12"},
+	{{"tcp_flags=S,A : DROP"},
+	 "drop proto=6 tcp_flags=2,16,66,80,130,144,194,208"},
+	{{"tcp_flags=S,!S/SA : DROP"}, ""},
+	{{"fragment=true : DROP"}, "drop fragment=1"},
+	{{"len=0-65535 : DROP"}, "drop"},
+	{{"dport=0-65535 : DROP"},
+	 "drop proto=6,17,33,132,136 dport=0-65535"},
+	/* What has several alternatives is several steps. */
+	{{"oif=eth0,wl*,!wlx : DROP"},
+	 "drop out forward oif!=wlx oif=eth0 | "
+	 "drop out forward oif!=wlx oif=wl*"},
+	{{"dst=@ : DROP"}, "drop dst=@"},
+	{{"dst=@,1.2.3.4 dir=out : DROP"},
+	 "drop out dst=@ | drop out dst=16909060"},
+	{{"payload=GET,PUT proto=tcp : DROP"},
+	 "drop proto=6 payload=GET | drop proto=6 payload=PUT"},
+	/* What has no words is left to us, with what it has words for. */
+	{{"payload=GET : DROP"}, "hand over"},
+	{{"payload=!GET dport=80 proto=tcp : DROP"},
+	 "hand over proto=6 dport=80"},
+	{{"dport=80 proto=tcp : REJECT"}, "hand over proto=6 dport=80"},
+	{{"dport=80 proto=udp : dst=1.2.3.4"}, "hand over proto=17 dport=80"},
+	{{"proto=udp dport=80 : dport=81 ACCEPT"},
+	 "hand over proto=17 dport=80"},
+	/* The order. */
+	{{"dport=80 : function", "ttl=9 : DROP"},
+	 "hand over proto=6,17,33,132,136 dport=80 | drop ttl=9"},
+	{{": function", "ttl=9 : DROP"}, "hand over"},
+	{{"dir=out : function", "ttl=9 : DROP"},
+	 "hand over out | drop in forward ttl=9"},
+	{{": ACCEPT", ": function"}, "accept"},
+	{{"dir=in iif=x : DROP"}, "drop in iif=x"},
+	{{"dir=out iif=x : DROP", "ttl=1 : DROP"}, "drop ttl=1"},
+	/* A rewrite that ends all, and one that does not. */
+	{{"proto=tcp : ttl=9 ACCEPT"}, "accept rewritten proto=6"},
+	{{"proto=tcp : ttl=9"}, "go on rewritten proto=6"},
+	{{"proto=tcp : ttl=9", "ttl=9 : DROP"},
+	 "go on rewritten proto=6 | drop ttl=9"},
+	{{"proto=tcp : ttl=9", "ttl=9 : function"},
+	 "hand over proto=6 | hand over ttl=9"},
+	{{"ttl=8 : ttl=9", "ttl=9 : function"},
+	 "hand over ttl=8 | hand over ttl=9"},
+	{{"proto=tcp ttl=8 : ttl=9", "proto=udp : function"},
+	 "go on rewritten proto=6 ttl=8 | hand over proto=17"},
+	/* What is only counted is counted once. */
+	{{"ttl=8 :", "ttl=9 : function"},
+	 "go on ttl=8 | hand over ttl=9"},
+	{{"ttl=8 :", "proto=udp : function"},
+	 "hand over ttl=8 | hand over proto=17"},
+	{{"oif=a,b :"}, "hand over out forward oif=a | "
+			"hand over out forward oif=b"},
+	/* Whole connections. */
+	{{"dport=80 proto=tcp tcp_flags=S : connection"},
+	 "hand over proto=6 dport=80 | hand over proto=6 sport=80"},
+	{{"dst=1.2.3.4 dir=out : connection"},
+	 "hand over out dst=16909060 | hand over in src=16909060"},
+	{{"tcp_flags=A : ACCEPT", "proto=tcp dport=80 : connection"},
+	 "hand over proto=6 tcp_flags=10/3f | hand over proto=6 dport=80 | "
+	 "hand over proto=6 sport=80"},
+	{{"tcp_flags=A : DROP", "proto=tcp dport=80 : connection"},
+	 "drop proto=6 tcp_flags=10/3f | hand over proto=6 dport=80 | "
+	 "hand over proto=6 sport=80"},
+	{{"proto=udp : ACCEPT", "proto=tcp dport=80 : connection"},
+	 "accept proto=17 | hand over proto=6 dport=80 | "
+	 "hand over proto=6 sport=80"},
+	/* Nothing meets it. */
+	{{"dport=80 icmp_type=8 : DROP"}, ""},
+	{{"ttl=!0-255 : DROP"}, ""},
+};
+
+static void check(const char *const *rules, bool sets, const char *want)
+{
+	const struct plan_options o = {.sets = sets};
+	struct ruleset *rs = ruleset_new();
+	struct plan *p;
+	char *text;
+
+	for (int k = 0; k < 4 && rules[k]; k++)
+		add_rule(rs, rules[k]);
+	assert_int_equal(plan_make(&p, rs, &o), 0);
+	text = printed(p);
+	if (strcmp(text, want))
+		fail_msg("%s: '%s', not '%s'", rules[0], text, want);
+	free(text);
+	plan_free(p);
+	ruleset_free(rs);
+}
+
+static void rules_become_steps(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(plans); i++)
+		check(plans[i].rules, true, plans[i].plan);
+}
+
+static void a_set_that_the_kernel_has_not_is_left_out(void **state)
+{
+	const char *const rules[4] = {"dst=@ dport=80 proto=tcp : DROP"};
+
+	(void)state;
+	check(rules, false, "hand over proto=6 dport=80");
+}
+
+static const struct {
+	const char *rules[3];
+	enum plan_place place; /* of the first */
+	const char *why;
+} reasons[] = {
+	{{"dport=23 : DROP"},
+	 PLAN_KERNEL,
+	 "constant verdict DROP, decided by its match in the kernel"},
+	{{"ttl=1 : ttl=9 ACCEPT"},
+	 PLAN_KERNEL,
+	 "constant verdict ACCEPT after a constant rewrite, decided by its "
+	 "match in the kernel"},
+	{{"ttl=1 :"}, PLAN_KERNEL,
+	 "only counts packets, decided by its match in the kernel"},
+	{{"dport=23 : REJECT"},
+	 PLAN_MATCH,
+	 "constant verdict REJECT, decided by its match in C: the kernel "
+	 "leaves REJECT to us"},
+	{{"payload=x : DROP"},
+	 PLAN_MATCH,
+	 "constant verdict DROP, decided by its match in C: nftables cannot "
+	 "tell payload"},
+	{{"ttl=1 : dst=1.2.3.4"},
+	 PLAN_MATCH,
+	 "constant rewrite, decided by its match in C: nftables cannot "
+	 "rewrite that"},
+	{{"ttl=1 : ttl=2", ": function"},
+	 PLAN_MATCH,
+	 "constant rewrite, decided by its match in C: a later rule may want "
+	 "the packet too"},
+	{{"ttl=1 : ACCEPT", ": connection"},
+	 PLAN_MATCH,
+	 "constant verdict ACCEPT, decided by its match in C: a later rule "
+	 "looks at whole connections"},
+	{{"payload=x : function"},
+	 PLAN_LUA,
+	 "function: Lua runs for packets that match payload=\"x\"; more "
+	 "come, nftables cannot tell payload"},
+	{{"ttl=1 : connection"},
+	 PLAN_LUA,
+	 "function: Lua runs for packets that match ttl=1; whole connections "
+	 "come, since it looks at them"},
+	{{": function"}, PLAN_LUA, "function: Lua runs for every packet"},
+};
+
+static void every_place_has_its_reason(void **state)
+{
+	const struct plan_options o = {.sets = true};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(reasons); i++) {
+		struct ruleset *rs = ruleset_new();
+		enum plan_place place;
+		char why[300];
+		struct plan *p;
+
+		for (int k = 0; k < 3 && reasons[i].rules[k]; k++)
+			add_rule(rs, reasons[i].rules[k]);
+		assert_int_equal(plan_make(&p, rs, &o), 0);
+		place = plan_place(p, rs, rs->first, why, sizeof(why));
+		if (place != reasons[i].place || strcmp(why, reasons[i].why))
+			fail_msg("%s: %d '%s', not '%s'", reasons[i].rules[0],
+				 place, why, reasons[i].why);
+		plan_free(p);
+		ruleset_free(rs);
+	}
+}
+
+/* The kernel tries its rules one by one: it gets no thousand of them. */
+static void too_many_rules_are_handed_over(void **state)
+{
+	const struct plan_options o = {.sets = true};
+	struct ruleset *rs = ruleset_new();
+	char line[64], why[200];
+	struct plan *p;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(line, sizeof(line), "dst=10.0.%d.%d : DROP", i / 256,
+			 i % 256);
+		add_rule(rs, line);
+	}
+	assert_int_equal(plan_make(&p, rs, &o), 0);
+	assert_true(p->steps < 300);
+	for (uint32_t i = 0; i + 1 < p->steps; i++)
+		assert_int_equal(p->step[i].act, STEP_DROP);
+	assert_int_equal(p->step[p->steps - 1].act, STEP_HAND_OVER);
+	assert_int_equal(p->step[p->steps - 1].terms, 0);
+	assert_int_equal(plan_place(p, rs, rs->first, why, sizeof(why)),
+			 PLAN_KERNEL);
+	plan_free(p);
+	ruleset_free(rs);
+}
+
+static void sets_are_named_once(void **state)
+{
+	const struct plan_options o = {.sets = true};
+	struct ruleset *rs = ruleset_new();
+	struct plan *p;
+
+	(void)state;
+	add_rule(rs, "dst=@ : DROP");
+	add_rule(rs, "src=@ : DROP");
+	assert_int_equal(plan_make(&p, rs, &o), 0);
+	assert_int_equal(p->sets, 1);
+	assert_ptr_equal(p->set[0], set);
+	assert_false(plan_hands_over_all(p, DIR_OUT));
+	plan_free(p);
+	ruleset_free(rs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules_become_steps),
+		cmocka_unit_test(a_set_that_the_kernel_has_not_is_left_out),
+		cmocka_unit_test(every_place_has_its_reason),
+		cmocka_unit_test(too_many_rules_are_handed_over),
+		cmocka_unit_test(sets_are_named_once),
+	};
+	int failed;
+
+	set = set_new("list");
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	set_unref(set);
+	return failed;
+}
