@@ -89,10 +89,51 @@ static void flags_word(char *buf, uint32_t flags)
 		}
 }
 
+/* As nft names codes, whatever the type. */
+static const char *icmp_code_word(uint32_t code)
+{
+	switch (code) {
+	case 0:
+		return "net-unreachable";
+	case 1:
+		return "host-unreachable";
+	case 2:
+		return "prot-unreachable";
+	case 3:
+		return "port-unreachable";
+	case 4:
+		return "frag-needed";
+	case 9:
+		return "net-prohibited";
+	case 10:
+		return "host-prohibited";
+	case 13:
+		return "admin-prohibited";
+	default:
+		return NULL;
+	}
+}
+
+/* RFC 2474, 2597, 3246 */
+static void dscp_word(char *buf, uint32_t dscp)
+{
+	uint32_t class = dscp >> 3, low = dscp & 7;
+
+	if (!low)
+		snprintf(buf, WORD, "cs%u", class);
+	else if (dscp == 46)
+		snprintf(buf, WORD, "ef");
+	else if (class >= 1 && class <= 4 && !(low & 1))
+		snprintf(buf, WORD, "af%u%u", class, low >> 1);
+	else
+		snprintf(buf, WORD, "0x%02x", dscp);
+}
+
 static void value_word(char *buf, enum match_key key, uint32_t v)
 {
 	const char *name = key == MATCH_ICMP_TYPE ? icmp_type_name((uint8_t)v)
-						  : NULL;
+			   : key == MATCH_ICMP_CODE ? icmp_code_word(v)
+						    : NULL;
 
 	if (key == MATCH_SRC || key == MATCH_DST)
 		snprintf(buf, WORD, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
@@ -100,7 +141,7 @@ static void value_word(char *buf, enum match_key key, uint32_t v)
 	else if (key == MATCH_PROTO)
 		proto_word(buf, v);
 	else if (key == MATCH_DSCP)
-		snprintf(buf, WORD, "0x%02x", v);
+		dscp_word(buf, v);
 	else if (key == MATCH_TCP_FLAGS)
 		snprintf(buf, WORD, "0x%x", v);
 	else if (name)
@@ -133,6 +174,8 @@ static void range_word(char *buf, enum match_key key, uint32_t low,
 		snprintf(buf, 2 * WORD, "%s", a);
 	else if (bits >= 0)
 		snprintf(buf, 2 * WORD, "%s/%d", a, bits);
+	else if (key == MATCH_DSCP) /* nft takes no names there */
+		snprintf(buf, 2 * WORD, "0x%02x-0x%02x", low, high);
 	else
 		snprintf(buf, 2 * WORD, "%s-%s", a, b);
 }
@@ -293,7 +336,7 @@ static void fragment(struct nft_rule *r, const struct plan_term *t)
 	uint16_t bits = htons(0x3fff), none = 0;
 	bool is = t->ranges.range[0].low;
 
-	nft_say(r, "ip frag-off & 0x3fff %s 0x0", is ? "!=" : "==");
+	nft_say(r, "ip frag-off & 16383 %s 0", is ? "!=" : "==");
 	nft_need_ip(r);
 	nft_load_payload(r, NH, 6, 2);
 	nft_mask(r, &bits, &none, sizeof(bits));
@@ -444,6 +487,17 @@ void nft_terms(struct nft_rule *r, const struct plan *p,
 
 /* ---- rewrites ------------------------------------------------------------ */
 
+static void load_bytes(struct nft_rule *r, const void *value, uint32_t len)
+{
+	struct nftnl_expr *e = nft_add(r, "immediate");
+
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
+	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, value, len) < 0)
+		r->failed = true;
+}
+
 /* Two bytes, of which the bits in keep stay; csum: where their checksum is. */
 static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
 		       uint16_t keep, uint16_t value, uint32_t csum)
@@ -452,8 +506,12 @@ static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
 
 	keep = htons(keep);
 	value = htons(value);
-	nft_load_payload(r, base, offset, 2);
-	nft_mask(r, &keep, &value, 2);
+	if (keep) {
+		nft_load_payload(r, base, offset, 2);
+		nft_mask(r, &keep, &value, 2);
+	} else {
+		load_bytes(r, &value, 2);
+	}
 	e = nft_add(r, "payload");
 	if (!e)
 		return;
@@ -471,7 +529,9 @@ static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
 
 static void rewrite(struct nft_rule *r, const struct rewrite *w)
 {
+	static const char *const ecn[] = { "not-ect", "ect1", "ect0", "ce" };
 	uint32_t v = w->number;
+	char word[WORD];
 
 	if (w->key != REWRITE_SPORT && w->key != REWRITE_DPORT)
 		nft_need_ip(r);
@@ -481,15 +541,17 @@ static void rewrite(struct nft_rule *r, const struct rewrite *w)
 		write_bits(r, NH, 8, 0x00ff, (uint16_t)(v << 8), IP_CSUM);
 		break;
 	case REWRITE_DSCP:
-		nft_say(r, "ip dscp set 0x%02x", v);
+		dscp_word(word, v);
+		nft_say(r, "ip dscp set %s", word);
 		write_bits(r, NH, 0, 0xff03, (uint16_t)(v << 2), IP_CSUM);
 		break;
 	case REWRITE_ECN:
-		nft_say(r, "ip ecn set %u", v);
+		nft_say(r, "ip ecn set %s", ecn[v & 3]);
 		write_bits(r, NH, 0, 0xfffc, (uint16_t)v, IP_CSUM);
 		break;
 	case REWRITE_DF:
-		nft_say(r, "@nh,49,1 set %u", v);
+		nft_say(r, "ip frag-off set ip frag-off %s",
+			v ? "| 16384" : "& 49151");
 		write_bits(r, NH, 6, 0xbfff, (uint16_t)(v << 14), IP_CSUM);
 		break;
 	case REWRITE_ID:
@@ -536,12 +598,7 @@ void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
 	nft_mask(r, &syn, &none, 1);
 	nft_compare(r, NFT_CMP_EQ, &syn, 1);
 	nft_say(r, "tcp option maxseg size set %u", w->number);
-	e = nft_add(r, "immediate");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
-	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &mss, sizeof(mss)) < 0)
-		r->failed = true;
+	load_bytes(r, &mss, sizeof(mss));
 	e = nft_add(r, "exthdr");
 	if (!e)
 		return;

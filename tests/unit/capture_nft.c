@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "capture/nft.h"
+#include "capture_space.h"
 
 static const struct nft_how how_route = {
 	.dev = "tun0", .divert = 0x1000, .seen = 0x2000, .route = true,
@@ -214,36 +215,11 @@ static int run(const char *command)
 	return system(command);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static void enter(void)
 {
-	char map[64];
-	unsigned uid = getuid(), gid = getgid();
-
-	if (run("nft --version >/dev/null 2>&1") ||
-	    run("ip -V >/dev/null 2>&1"))
+	if (run("ip -V >/dev/null 2>&1"))
 		skip();
-	if (uid ? unshare(CLONE_NEWUSER | CLONE_NEWNET) :
-		  unshare(CLONE_NEWNET))
-		skip();
-	if (uid) {
-		snprintf(map, sizeof(map), "0 %u 1", uid);
-		write_file("/proc/self/setgroups", "deny");
-		if (!write_file("/proc/self/uid_map", map))
-			skip();
-		snprintf(map, sizeof(map), "0 %u 1", gid);
-		if (!write_file("/proc/self/gid_map", map))
-			skip();
-	}
+	space_enter();
 	if (run("ip link set lo up && "
 		"ip link add up7 index 7 type veth peer name pe7 && "
 		"ip link add up8 index 8 type veth peer name pe8 && "
@@ -252,29 +228,9 @@ static void enter(void)
 		skip();
 }
 
-/* What `command` prints, without what nft says about the table's owner. */
-static char *output_of(const char *command)
-{
-	FILE *p = popen(command, "re"), *f;
-	char *text = NULL, line[512], *cut;
-	size_t len = 0;
-
-	assert_non_null(p);
-	f = open_memstream(&text, &len);
-	while (fgets(line, sizeof(line), p)) {
-		cut = strstr(line, " # progname");
-		if (cut)
-			strcpy(cut, "\n");
-		fputs(line, f);
-	}
-	fclose(f);
-	pclose(p);
-	return text;
-}
-
 static bool loaded(const char *what)
 {
-	char *text = output_of("nft list ruleset");
+	char *text = space_output("nft list ruleset");
 	bool yes = strstr(text, what) != NULL;
 
 	free(text);
@@ -315,7 +271,7 @@ static void nft_prints_what_we_print(void **state)
 		how.probes = i & 16;
 		n = up(&how, u, 2);
 		ours = printed(&how, u, 2);
-		theirs = output_of("nft list ruleset");
+		theirs = space_output("nft list ruleset");
 		assert_string_equal(ours, theirs);
 		free(ours);
 		free(theirs);

@@ -19,63 +19,20 @@
 
 #include "base/clock.h"
 #include "capture/nft.h"
+#include "capture_space.h"
 
 static const struct nft_how how_wire = {
 	.dev = "tun0", .divert = 0x1000, .seen = 0x2000,
 	.marker = { 2, 3, 4, 5, 6, 7 },
 };
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-
-	close(fd);
-	return n == (ssize_t)strlen(text);
-}
-
-static void enter(void)
-{
-	unsigned uid = getuid(), gid = getgid();
-	char map[64];
-
-	if (system("nft --version >/dev/null 2>&1"))
-		skip();
-	if (uid ? unshare(CLONE_NEWUSER | CLONE_NEWNET) :
-		  unshare(CLONE_NEWNET))
-		skip();
-	if (uid) {
-		snprintf(map, sizeof(map), "0 %u 1", uid);
-		write_file("/proc/self/setgroups", "deny");
-		if (!write_file("/proc/self/uid_map", map))
-			skip();
-		snprintf(map, sizeof(map), "0 %u 1", gid);
-		if (!write_file("/proc/self/gid_map", map))
-			skip();
-	}
-}
-
 /* What nft says of a table, without what it says of its owner. */
 static char *listed(const char *family)
 {
-	char command[80], line[512], *text = NULL, *cut;
-	size_t len = 0;
-	FILE *p, *f;
+	char command[80];
 
 	snprintf(command, sizeof(command), "nft list table %s sluice", family);
-	p = popen(command, "re");
-	f = open_memstream(&text, &len);
-	assert_non_null(p);
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), p)) {
-		cut = strstr(line, " # progname");
-		if (cut)
-			strcpy(cut, "\n");
-		fputs(line, f);
-	}
-	fclose(f);
-	pclose(p);
-	return text;
+	return space_output(command);
 }
 
 static char *printed(const struct nft_how *how)
@@ -138,7 +95,7 @@ static void nft_prints_sets_as_we_do(void **state)
 	struct nft *n;
 
 	(void)state;
-	enter();
+	space_enter();
 	add(s[0], "10.0.0.0/8");
 	add(s[0], "!10.1.0.0/16");
 	add(s[0], "192.0.2.1");
@@ -198,7 +155,7 @@ static void the_kernel_follows_every_change(void **state)
 	struct nft *n;
 
 	(void)state;
-	enter();
+	space_enter();
 	how.set = s;
 	how.sets = 2;
 	n = up(&how);
@@ -249,7 +206,7 @@ static void large_sets_are_loaded_and_changed(void **state)
 	struct nft *n;
 
 	(void)state;
-	enter();
+	space_enter();
 	members(s, 10000, true);
 	how.set = &s;
 	how.sets = 1;
@@ -279,7 +236,7 @@ static void what_cannot_be_loaded_leaves_nothing(void **state)
 	struct nft *n;
 
 	(void)state;
-	enter();
+	space_enter();
 	add(s, "10.0.0.0/8");
 	how.set = &s;
 	how.sets = 1;

@@ -9,83 +9,9 @@
 #include <cmocka.h>
 
 #include "rule/plan.h"
+#include "rule_line.h"
 
 #define COUNT(x) (sizeof(x) / sizeof(*(x)))
-
-static struct set *set;
-
-/*
- * A rule as a line: conditions KEY=VALUE, then ':' and what is done: rewrites
- * KEY=VALUE, and ACCEPT, DROP, REJECT, "function", or "connection" for a
- * function that wants all of it.
- */
-static void add_condition(struct match *m, char *word)
-{
-	char *value = strchr(word, '=');
-	struct error err;
-	int key;
-
-	assert_non_null(value);
-	*value++ = '\0';
-	key = match_key_parse(word, &err);
-	assert_true(key >= 0);
-	for (char *save, *v = strtok_r(value, ",", &save); v;
-	     v = strtok_r(NULL, ",", &save))
-		if (*v == '@' ? match_add_set(m, (enum match_key)key, set, &err)
-			      : match_add(m, (enum match_key)key, v, strlen(v),
-					  &err))
-			fail_msg("%s: %s", v, err.text);
-}
-
-static void add_action(struct rule *r, char *word)
-{
-	char *value = strchr(word, '=');
-	struct rewrite *w;
-	struct error err;
-	int key;
-
-	if (!strcmp(word, "function") || !strcmp(word, "connection")) {
-		r->action = 1;
-		r->connection = *word == 'c';
-	} else if (!value) {
-		r->constant.kind = !strcmp(word, "DROP")     ? VERDICT_DROP
-				   : !strcmp(word, "ACCEPT") ? VERDICT_ACCEPT
-							     : VERDICT_REJECT;
-	} else {
-		*value++ = '\0';
-		key = rewrite_key_parse(word, &err);
-		assert_true(key >= 0);
-		w = calloc(1, sizeof(*w));
-		w->key = (enum rewrite_key)key;
-		assert_int_equal(rewrite_parse(w, value, &err), 0);
-		w->next = r->rewrite;
-		r->rewrite = w;
-	}
-}
-
-static void add_rule(struct ruleset *rs, const char *line)
-{
-	struct rule *r = calloc(1, sizeof(*r));
-	char copy[512], *save, *word;
-	bool action = false;
-
-	snprintf(copy, sizeof(copy), "%s", line);
-	r->name = strdup("name");
-	r->origin = strdup("test.lua:1");
-	for (word = strtok_r(copy, " ", &save); word;
-	     word = strtok_r(NULL, " ", &save)) {
-		if (!strcmp(word, ":")) {
-			action = true;
-		} else if (action) {
-			add_action(r, word);
-		} else {
-			if (!r->match)
-				r->match = match_new();
-			add_condition(r->match, word);
-		}
-	}
-	ruleset_add(rs, r);
-}
 
 /* ---- a plan as text ------------------------------------------------------ */
 
@@ -235,7 +161,7 @@ static void check(const char *const *rules, bool sets, const char *want)
 	char *text;
 
 	for (int k = 0; k < 4 && rules[k]; k++)
-		add_rule(rs, rules[k]);
+		rule_line(rs, rules[k]);
 	assert_int_equal(plan_make(&p, rs, &o), 0);
 	text = printed(p);
 	if (strcmp(text, want))
@@ -317,7 +243,7 @@ static void every_place_has_its_reason(void **state)
 		struct plan *p;
 
 		for (int k = 0; k < 3 && reasons[i].rules[k]; k++)
-			add_rule(rs, reasons[i].rules[k]);
+			rule_line(rs, reasons[i].rules[k]);
 		assert_int_equal(plan_make(&p, rs, &o), 0);
 		place = plan_place(p, rs, rs->first, why, sizeof(why));
 		if (place != reasons[i].place || strcmp(why, reasons[i].why))
@@ -340,7 +266,7 @@ static void too_many_rules_are_handed_over(void **state)
 	for (int i = 0; i < 1000; i++) {
 		snprintf(line, sizeof(line), "dst=10.0.%d.%d : DROP", i / 256,
 			 i % 256);
-		add_rule(rs, line);
+		rule_line(rs, line);
 	}
 	assert_int_equal(plan_make(&p, rs, &o), 0);
 	assert_true(p->steps < 300);
@@ -361,11 +287,11 @@ static void sets_are_named_once(void **state)
 	struct plan *p;
 
 	(void)state;
-	add_rule(rs, "dst=@ : DROP");
-	add_rule(rs, "src=@ : DROP");
+	rule_line(rs, "dst=@ : DROP");
+	rule_line(rs, "src=@ : DROP");
 	assert_int_equal(plan_make(&p, rs, &o), 0);
 	assert_int_equal(p->sets, 1);
-	assert_ptr_equal(p->set[0], set);
+	assert_ptr_equal(p->set[0], rule_line_set);
 	assert_false(plan_hands_over_all(p, DIR_OUT));
 	plan_free(p);
 	ruleset_free(rs);
@@ -382,8 +308,8 @@ int main(void)
 	};
 	int failed;
 
-	set = set_new("list");
+	rule_line_set = set_new("list");
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	set_unref(set);
+	set_unref(rule_line_set);
 	return failed;
 }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A user and network namespace for a test of our own, and what nft says
+ * there. Included behind cmocka.h, by one file a program.
+ */
+#ifndef SLUICE_TESTS_CAPTURE_SPACE_H
+#define SLUICE_TESTS_CAPTURE_SPACE_H
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static inline bool space_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* Skips the test where nft is missing or there may be no such namespace. */
+static inline void space_enter(void)
+{
+	unsigned uid = getuid(), gid = getgid();
+	char map[64];
+
+	if (system("nft --version >/dev/null 2>&1"))
+		skip();
+	if (uid ? unshare(CLONE_NEWUSER | CLONE_NEWNET)
+		: unshare(CLONE_NEWNET))
+		skip();
+	if (!uid)
+		return;
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	space_write("/proc/self/setgroups", "deny");
+	if (!space_write("/proc/self/uid_map", map))
+		skip();
+	snprintf(map, sizeof(map), "0 %u 1", gid);
+	if (!space_write("/proc/self/gid_map", map))
+		skip();
+}
+
+/* What a command prints, without what nft says about a table's owner. */
+static inline char *space_output(const char *command)
+{
+	char *text = NULL, line[4096], *cut;
+	FILE *p = popen(command, "re"), *f;
+	size_t len = 0;
+
+	assert_non_null(p);
+	f = open_memstream(&text, &len);
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), p)) {
+		cut = strstr(line, " # progname");
+		if (cut)
+			strcpy(cut, "\n");
+		fputs(line, f);
+	}
+	fclose(f);
+	pclose(p);
+	return text;
+}
+
+#endif
