@@ -56,8 +56,8 @@ class Seen:
         if raw[-8:-4] == TAG:
             return struct.unpack("!I", raw[-4:])[0]
         head = (raw[0] & 15) * 4
-        # A TCP segment that is cut off behind the numbers.
-        if raw[9] == 6 and (raw[6] & 0x20 or len(raw) < head + 20):
+        # TCP without payload, or cut off behind the numbers.
+        if raw[9] == 6:
             return (struct.unpack("!I", raw[head + 4:head + 8])[0]
                     - 0x10000000) // 8192
         return None

@@ -86,8 +86,12 @@ class Packets:
             f["doff"] = r.choice([0, 4, 15 if short else 4])
         elif kind < 0.13 and f["proto"] == 6 and not f.get("off"):
             f["cut"] = r.choice([8, 13, 14, 18])
-        if kind > 0.9 and not f.get("odd"):
+        if kind > 0.9:
             f["trailer"] = r.choice([b"\0" * 18, b"GET ", b"\0\1\2", b"!"])
+            # Without payload, what is behind it could be taken for one.
+            if f["proto"] == 6 and not f.get("off") and not f.get("mf") and \
+                    "R" not in f["flags"]:
+                f["payload"] = b""
 
     def packet(self, n, direction, by="wire"):
         r = self.rng

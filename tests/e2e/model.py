@@ -364,11 +364,11 @@ def judge(rules, packet):
         if not match_holds(r.match, p):
             continue
         where = where_holds(r.where, p) if r.where else True
-        if where == ERROR:
-            return Outcome(rules.on_error, packet, r.name, counted)
         if not where:
             continue
         counted.append(r.name)
+        if where == ERROR:
+            return Outcome(rules.on_error, packet, r.name, counted)
         p = p.changed(r.rewrite)
         verdict = r.action
         if isinstance(r.action, Function):
