@@ -62,11 +62,32 @@ static void step(struct nft_chain *c, const struct plan *p,
 		nft_drop(r);
 }
 
+static bool rewrites_apart(const struct plan *p, enum packet_dir dir)
+{
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct plan_step *s = &p->step[i];
+
+		if (!s->rewrite || !(s->dirs & 1u << dir))
+			continue;
+		for (const struct rewrite *w = s->rule->rewrite; w; w = w->next)
+			if (nft_needs_rule(w))
+				return true;
+	}
+	return false;
+}
+
 int nft_steps(struct nft_chain *c, const struct plan *p,
 	      const struct nft_station *at)
 {
 	struct nft_rule *r;
 
+	/* Before anything of it has been counted or rewritten here. */
+	if (rewrites_apart(p, at->dir)) {
+		r = nft_rule_add(c);
+		nft_rewrite_too_hard(r);
+		guard(r, at);
+		nft_return(r);
+	}
 	for (uint32_t i = 0; i < p->steps; i++)
 		if (p->step[i].dirs & 1u << at->dir)
 			step(c, p, &p->step[i], at);

@@ -20,7 +20,9 @@
 #include "capture/nft_set.h"
 #include "packet/packet.h"
 
-#define SYN 0x02
+#define SYN	       0x02
+#define TCPOPT_MSS     2 /* RFC 9293 3.2 */
+#define TCPOPT_MSS_LEN 4
 
 /* nft's numbers for the types of values, for whoever lists the rules. */
 enum {
@@ -331,16 +333,21 @@ static void many_ranges(struct nft_rule *r, const struct plan_step *s,
 	}
 }
 
-static void fragment(struct nft_rule *r, const struct plan_term *t)
+/* Whether any of these bits is set in the field of the fragment's offset. */
+static void frag_off(struct nft_rule *r, uint16_t which, bool is)
 {
-	uint16_t bits = htons(0x3fff), none = 0;
-	bool is = t->ranges.range[0].low;
+	uint16_t bits = htons(which), none = 0;
 
-	nft_say(r, "ip frag-off & 16383 %s 0", is ? "!=" : "==");
+	nft_say(r, "ip frag-off & %u %s 0", which, is ? "!=" : "==");
 	nft_need_ip(r);
 	nft_load_payload(r, NH, 6, 2);
 	nft_mask(r, &bits, &none, sizeof(bits));
 	nft_compare(r, is ? NFT_CMP_NEQ : NFT_CMP_EQ, &none, sizeof(none));
+}
+
+static void fragment(struct nft_rule *r, const struct plan_term *t)
+{
+	frag_off(r, 0x3fff, t->ranges.range[0].low);
 }
 
 /* Nobody has to be told the protocol where the next word says it. */
@@ -476,6 +483,23 @@ static int rank(const struct plan_term *t)
 	return places[t->key].name && places[t->key].base == TH ? 1 : 2;
 }
 
+/* The kernel reads a later fragment's data where a transport header would be;
+ * it has none. Who hands over may hand over too much. */
+static bool may_be_later_fragment(const struct plan_step *s)
+{
+	bool reads = false;
+
+	for (uint32_t i = 0; i < s->terms; i++) {
+		const struct plan_term *t = &s->term[i];
+
+		if (t->key == MATCH_FRAGMENT && !t->ranges.range[0].low)
+			return false;
+		reads |= t->key != MATCH_PROTO && places[t->key].name &&
+			 places[t->key].base == TH;
+	}
+	return reads && s->act != STEP_HAND_OVER;
+}
+
 void nft_terms(struct nft_rule *r, const struct plan *p,
 	       const struct plan_step *s)
 {
@@ -483,6 +507,8 @@ void nft_terms(struct nft_rule *r, const struct plan *p,
 		for (uint32_t i = 0; i < s->terms; i++)
 			if (rank(&s->term[i]) == k)
 				term(r, p, s, &s->term[i]);
+	if (may_be_later_fragment(s))
+		frag_off(r, 0x1fff, false);
 }
 
 /* ---- rewrites ------------------------------------------------------------ */
@@ -584,12 +610,9 @@ void nft_rewrites(struct nft_rule *r, const struct rewrite *w)
 			rewrite(r, w);
 }
 
-/* The kernel, too, only ever lowers an MSS. */
-void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
+static void is_syn(struct nft_rule *r)
 {
 	uint8_t proto = IPPROTO_TCP, syn = SYN, none = 0;
-	uint16_t mss = htons((uint16_t)w->number);
-	struct nftnl_expr *e;
 
 	nft_load_meta(r, NFT_META_L4PROTO);
 	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
@@ -597,13 +620,45 @@ void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
 	nft_load_payload(r, TH, 13, 1);
 	nft_mask(r, &syn, &none, 1);
 	nft_compare(r, NFT_CMP_EQ, &syn, 1);
+}
+
+void nft_rewrite_too_hard(struct nft_rule *r)
+{
+	uint16_t option = htons(TCPOPT_MSS << 8 | TCPOPT_MSS_LEN);
+	uint8_t there = 1;
+	struct nftnl_expr *e;
+
+	is_syn(r);
+	nft_say(r, "@th,160,16 != 0x%x", ntohs(option));
+	nft_load_payload(r, TH, 20, sizeof(option));
+	nft_compare(r, NFT_CMP_NEQ, &option, sizeof(option));
+	nft_say(r, "tcp option maxseg exists");
+	e = nft_add(r, "exthdr");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_DREG, NFT_REG);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, TCPOPT_MSS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 0);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, 1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
+	nft_compare(r, NFT_CMP_EQ, &there, sizeof(there));
+}
+
+/* The kernel, too, only ever lowers an MSS. */
+void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
+{
+	uint16_t mss = htons((uint16_t)w->number);
+	struct nftnl_expr *e;
+
+	is_syn(r);
 	nft_say(r, "tcp option maxseg size set %u", w->number);
 	load_bytes(r, &mss, sizeof(mss));
 	e = nft_add(r, "exthdr");
 	if (!e)
 		return;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_SREG, NFT_REG);
-	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, 2);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, TCPOPT_MSS);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 2);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, sizeof(mss));
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
