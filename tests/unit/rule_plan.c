@@ -86,6 +86,7 @@ static const struct {
 	{{"tcp_flags=S,A : DROP"},
 	 "drop proto=6 tcp_flags=2,16,66,80,130,144,194,208"},
 	{{"tcp_flags=S,!S/SA : DROP"}, ""},
+	{{"proto=udp icmp_type=8 oif=eth0,eth1 : DROP"}, ""},
 	{{"fragment=true : DROP"}, "drop fragment=1"},
 	{{"len=0-65535 : DROP"}, "drop"},
 	{{"dport=0-65535 : DROP"},
