@@ -138,10 +138,23 @@ static int selector_drop(struct capture *c, struct error *err)
 static int rules_put(struct capture *c, struct error *err)
 {
 	struct uplink *list[PORTS_MAX];
+	struct error why;
+	int r;
 
 	for (unsigned i = 0; i < c->ports; i++)
 		list[i] = &c->port[i].u;
-	return nft_up(c->nft, &c->how, list, c->ports, err);
+	r = nft_up(c->nft, &c->how, list, c->ports, &why);
+	if (r && r != -EPERM && r != -EEXIST && c->how.plan) {
+		/* It may be the plan that asks too much of this kernel. */
+		c->how.plan = NULL;
+		c->how.sets = 0;
+		r = nft_up(c->nft, &c->how, list, c->ports, err);
+		if (!r)
+			log_warn("nothing is decided in the kernel: %s",
+				 why.text);
+		return r;
+	}
+	return r ? error_set(err, r, "%s", why.text) : 0;
 }
 
 static int rules_drop(struct capture *c, struct error *err)

@@ -487,8 +487,9 @@ int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
 	struct error why = { "" };
 	int r;
 
-	/* Until then nothing is held, and then all of it. */
-	if (!n->up)
+	/* Until then nothing is held, and then all of it; or, if this kernel
+	 * took no plan, nothing ever. */
+	if (!n->up || !n->how.sets)
 		return 0;
 	if (index >= n->sets.count)
 		return error_set(err, -EINVAL, "nftables: no set %u", index);
