@@ -45,6 +45,10 @@ struct script {
 	 * outside the Lua heap (rules, members of sets). */
 	size_t memory, memory_peak, memory_max;
 	bool refused; /* in this call */
+	bool starved; /* in this call, collecting took its budget */
+	/* Bytes that were ever granted; of them before this call, and before
+	 * the last refusal. */
+	uint64_t granted, granted_before, granted_refused;
 
 	/* Instructions. */
 	uint64_t call_budget, load_budget, budget;

@@ -29,13 +29,40 @@ struct script *script_of(lua_State *L)
 	return s;
 }
 
+static void hook(lua_State *L, lua_Debug *ar);
+
+/*
+ * Each refusal makes Lua look through all that it keeps. Where next to nothing
+ * was granted since the last one, nearly every allocation would: that counts
+ * as instructions, a word looked at as a quarter of one, and a call can have
+ * few of them.
+ */
+static void refuse(struct script *s)
+{
+	uint64_t price = s->memory / 32, most = s->budget / 4;
+	uint64_t since = (s->granted - s->granted_refused) / 4;
+
+	s->refused = true;
+	s->granted_refused = s->granted;
+	if (s->left <= 0 || since >= price)
+		return;
+	price -= since;
+	s->left -= (int64_t)(price < most ? price : most);
+	if (s->left > 0)
+		return;
+	/* Nothing more is granted, and the hook comes at once. */
+	s->starved = true;
+	lua_sethook(s->L, hook, LUA_MASKCOUNT, 1);
+}
+
 static bool take(struct script *s, size_t n)
 {
-	if (n > s->memory_max - s->memory) {
-		s->refused = true;
+	if (s->starved || n > s->memory_max - s->memory) {
+		refuse(s);
 		return false;
 	}
 	s->memory += n;
+	s->granted += n;
 	if (s->memory > s->memory_peak)
 		s->memory_peak = s->memory;
 	return true;
@@ -90,6 +117,12 @@ static int overrun(lua_State *L, int level)
 	struct script *s = script_of(L);
 
 	luaL_where(L, level);
+	if (s->starved) {
+		lua_pushfstring(L, "needs more than %I bytes of memory "
+				   "(--memory)", (LUAI_UACINT)s->memory_max);
+		lua_concat(L, 2);
+		return lua_error(L);
+	}
 	lua_pushfstring(L, "ran over its budget of %I instructions%s",
 			(LUAI_UACINT)s->budget,
 			s->loading ? " while loading" : "");
@@ -145,6 +178,8 @@ void limit_arm(struct script *s, uint64_t budget)
 {
 	s->over = false;
 	s->refused = false;
+	s->starved = false;
+	s->granted_before = s->granted;
 	s->budget = budget;
 	/* The hook's count goes on from the call before: up to one interval
 	 * is not this call's. */
@@ -154,9 +189,11 @@ void limit_arm(struct script *s, uint64_t budget)
 
 void limit_disarm(struct script *s, int status)
 {
-	if (s->over) {
-		s->usage.over_budget++;
+	if (s->over || s->starved) {
+		*(s->starved ? &s->usage.out_of_memory
+			     : &s->usage.over_budget) += 1;
 		s->over = false;
+		s->starved = false;
 		lua_sethook(s->L, hook, LUA_MASKCOUNT, s->interval);
 	} else if (status == LUA_ERRMEM || (status != LUA_OK && s->refused)) {
 		s->usage.out_of_memory++;
@@ -164,7 +201,10 @@ void limit_disarm(struct script *s, int status)
 	/* The next call starts with whatever can be had. */
 	if (s->refused) {
 		lua_settop(s->L, 0);
-		lua_gc(s->L, LUA_GCCOLLECT);
+		/* Where it is the rules that keep it all, there is nothing
+		 * to collect. */
+		if (s->granted - s->granted_before > s->memory_max / 16)
+			lua_gc(s->L, LUA_GCCOLLECT);
 		s->refused = false;
 	}
 }
@@ -267,12 +307,13 @@ void limit_message(struct script *s, int status, const char *where,
 
 	if (lua_gettop(s->L) && lua_type(s->L, -1) == LUA_TSTRING)
 		text = lua_tostring(s->L, -1);
-	if (s->over && status != LUA_ERRRUN)
+	if (s->over && status != LUA_ERRRUN && !s->starved)
 		error_set(err, 0,
 			  "%s: ran over its budget of %llu instructions", where,
 			  (unsigned long long)s->budget);
 	/* ERRERR: a message that could not be made for lack of memory. */
-	else if (status == LUA_ERRMEM || (status == LUA_ERRERR && s->refused))
+	else if (status == LUA_ERRMEM ||
+		 (status == LUA_ERRERR && (s->refused || s->starved)))
 		error_set(err, 0, "%s: needs more than %zu bytes of memory (--memory)",
 			  where, s->memory_max);
 	else if (!text)

@@ -299,6 +299,44 @@ static void the_memory_ceiling_holds(void **state)
 	}
 }
 
+/*
+ * What rules keep leaves next to nothing: looking through all of it for each
+ * small thing is work like any other, and a call that will not take no for an
+ * answer ends. Its own garbage is not held against a call.
+ */
+static void a_call_without_memory_ends_early(void **state)
+{
+	static const char text[] =
+		"local kept, big, turn = {}, nil, 0\n"
+		"local function fill() while true do\n"
+		"kept[#kept + 1] = { #kept } end end\n"
+		"local function try() big = { {} } end\n"
+		"rule { name = 'r', action = function(pkt)\n"
+		"turn = turn + 1\n"
+		"if turn == 1 then\n"
+		"for i = 1, 20000 do big = { ('x'):rep(1000) .. i } end\n"
+		"return DROP end\n"
+		"if turn == 2 then fill() end\n"
+		"if turn == 3 then while true do pcall(try) end end\n"
+		"return DROP end }";
+	struct script_limits limits = small;
+	struct script_usage u;
+	struct script *s;
+
+	(void)state;
+	limits.instructions = 2000000;
+	s = load_script(text, &limits);
+	assert_int_equal(run(s), VERDICT_DROP);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(run(s), VERDICT_ERROR);
+		assert_has(script_error(s), "memory", script_error(s));
+	}
+	script_usage(s, &u);
+	assert_int_equal(u.out_of_memory, 2);
+	assert_int_equal(u.over_budget, 0);
+	script_free(s);
+}
+
 static void too_little_memory_is_a_clean_error(void **state)
 {
 	size_t refused = 0, loaded = 0;
@@ -503,6 +541,7 @@ int main(void)
 		cmocka_unit_test(a_cut_coroutine_never_runs_again),
 		cmocka_unit_test(a_budget_is_not_shared_between_calls),
 		cmocka_unit_test(the_memory_ceiling_holds),
+		cmocka_unit_test(a_call_without_memory_ends_early),
 		cmocka_unit_test(too_little_memory_is_a_clean_error),
 		cmocka_unit_test(too_deep_is_an_error_like_any_other),
 		cmocka_unit_test(what_is_allowed_works),
