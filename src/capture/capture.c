@@ -147,7 +147,6 @@ static int rules_put(struct capture *c, struct error *err)
 	if (r && r != -EPERM && r != -EEXIST && c->how.plan) {
 		/* It may be the plan that asks too much of this kernel. */
 		c->how.plan = NULL;
-		c->how.sets = 0;
 		r = nft_up(c->nft, &c->how, list, c->ports, err);
 		if (!r)
 			log_warn("nothing is decided in the kernel: %s",
@@ -415,6 +414,13 @@ int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,
 		   struct error *err)
 {
 	return nft_expect(c->nft, proto, port, add, err);
+}
+
+int capture_set_changed(struct capture *c, const struct set *s,
+			const struct ranges *within, int64_t now,
+			struct error *err)
+{
+	return nft_set_changed(c->nft, s, within, now, err);
 }
 
 enum capture_mode capture_mode(const struct capture *c)

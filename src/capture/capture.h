@@ -27,6 +27,8 @@ enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
 #define CAPTURE_WORKERS_MAX 16
 
 struct plan;
+struct ranges;
+struct set;
 
 struct capture_config {
 	enum capture_mode mode;
@@ -139,6 +141,13 @@ int capture_counters(struct capture *c,
 		     void (*f)(void *arg, uint32_t rule, uint64_t packets,
 			       uint64_t bytes),
 		     void *arg, struct error *err);
+
+/* While it is up: the addresses of a set of the rules have changed, those in
+ * within; NULL: any of them. What the kernel holds of it, if it does, becomes
+ * what it has at now (ns, as set_has). */
+int capture_set_changed(struct capture *c, const struct set *s,
+			const struct ranges *within, int64_t now,
+			struct error *err);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

@@ -346,8 +346,9 @@ static int fill_sets(struct nft *n, struct error *err)
 {
 	struct netlink_batch b = NETLINK_BATCH_NONE;
 	struct error why = { "" };
-	int r = nft_sets_open(&n->sets, n->how.set, n->how.sets);
+	const struct plan *p = n->how.plan;
 	unsigned i;
+	int r = nft_sets_open(&n->sets, p ? p->set : NULL, p ? p->sets : 0);
 
 	if (r)
 		return error_set(err, r, "nftables: no memory for sets");
@@ -481,20 +482,21 @@ int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	return r ? explain(r, &why, err) : 0;
 }
 
-int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
-		    int64_t now, struct error *err)
+int nft_set_changed(struct nft *n, const struct set *s,
+		    const struct ranges *within, int64_t now,
+		    struct error *err)
 {
 	struct error why = { "" };
+	unsigned i = 0;
 	int r;
 
-	/* Until then nothing is held, and then all of it; or, if this kernel
-	 * took no plan, nothing ever. */
-	if (!n->up || !n->how.sets)
+	while (i < n->sets.count && n->sets.list[i].set != s)
+		i++;
+	/* Until it is up nothing is held, and then all of it; or, if this
+	 * kernel took no plan, nothing ever. */
+	if (!n->up || i == n->sets.count)
 		return 0;
-	if (index >= n->sets.count)
-		return error_set(err, -EINVAL, "nftables: no set %u", index);
-	r = nft_set_update(&n->nl, &n->sets.list[index], index, within, now,
-			   &why);
+	r = nft_set_update(&n->nl, &n->sets.list[i], i, within, now, &why);
 	return r ? explain(r, &why, err) : 0;
 }
 

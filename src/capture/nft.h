@@ -33,10 +33,8 @@ struct nft_how {
 	bool probes;	    /* take what nft_expect names, and echo replies
 			       and ICMP errors for this host */
 	uint8_t marker[6];  /* source MAC of what was handed back */
-	struct set *const *set; /* to be held in both tables; borrowed, and
-				   always the same while up */
-	unsigned sets;
-	/* What is decided before it comes to us; NULL: nothing. Borrowed. */
+	/* What is decided before it comes to us; NULL: nothing. Borrowed, and
+	 * the same while up. Its sets are held in both tables. */
 	const struct plan *plan;
 };
 
@@ -81,9 +79,10 @@ int nft_counters(struct nft *n,
 int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 	       struct error *err);
 
-/* While up: addresses of how.set[index] changed, those within; NULL: any. */
-int nft_set_changed(struct nft *n, unsigned index, const struct ranges *within,
-		    int64_t now, struct error *err);
+/* See capture_set_changed. */
+int nft_set_changed(struct nft *n, const struct set *s,
+		    const struct ranges *within, int64_t now,
+		    struct error *err);
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 

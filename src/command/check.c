@@ -45,7 +45,7 @@ static void print_rule(const struct options *o, const struct plan *plan,
 
 int command_check(const struct command *self, int argc, char **argv)
 {
-	const struct plan_options how = {.sets = false};
+	const struct plan_options how = {.sets = true};
 	struct script *script = NULL;
 	struct plan *plan = NULL;
 	const struct ruleset *rs;

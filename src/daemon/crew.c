@@ -214,6 +214,14 @@ void crew_tell(struct crew_member *m, const struct message *msg)
 	tell(m, msg, NULL, 0);
 }
 
+void crew_tell_others(struct crew *c, const struct crew_member *m,
+		      const struct message *msg)
+{
+	for (unsigned i = 0; i < c->count; i++)
+		if (&c->member[i] != m)
+			tell(&c->member[i], msg, NULL, 0);
+}
+
 /* ---- starting and watching ---------------------------------------------- */
 
 static void member_run(struct crew *c, unsigned i, int sock)
@@ -226,6 +234,8 @@ static void member_run(struct crew *c, unsigned i, int sock)
 		.marker = capture_marker(c->capture),
 		.audit = c->audit,
 		.filter = c->filter,
+		.set = c->set,
+		.sets = c->sets,
 		.user = c->user,
 	};
 

@@ -33,6 +33,8 @@ struct crew {
 	const struct capture *capture;
 	struct script *script;
 	const struct pcap_filter *filter;
+	struct set *const *set; /* of ruleset_sets */
+	uint32_t sets;
 	struct isolate_user user;
 	bool audit;
 	unsigned count;
@@ -75,5 +77,8 @@ void crew_routes(struct crew *c);
 void crew_up(struct crew *c);
 /* Answers one worker. */
 void crew_tell(struct crew_member *m, const struct message *msg);
+/* Tells the others. */
+void crew_tell_others(struct crew *c, const struct crew_member *m,
+		      const struct message *msg);
 
 #endif

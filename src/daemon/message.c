@@ -32,6 +32,8 @@ static size_t message_size(uint32_t kind)
 		return head + sizeof(struct message_done);
 	case MESSAGE_PCAP:
 		return head + sizeof(struct message_pcap);
+	case MESSAGE_SET:
+		return head + sizeof(struct message_set);
 	case MESSAGE_ROUTES:
 	case MESSAGE_READY:
 	case MESSAGE_ELSEWHERE:

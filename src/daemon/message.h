@@ -25,6 +25,8 @@ enum message_kind {
 	MESSAGE_ROUTES,
 	MESSAGE_UP,	  /* packets are taken: time begins for the rules */
 	MESSAGE_EXPECTED, /* what was asked by EXPECT is so, or cannot be */
+	/* both ways */
+	MESSAGE_SET, /* members of sets changed, as a rule wanted */
 	/* to the supervisor */
 	MESSAGE_READY,
 	MESSAGE_LOG,
@@ -82,6 +84,21 @@ struct message_pcap {
 	uint32_t len; /* bytes of the packet, behind this */
 };
 
+#define MESSAGE_MEMBERS_MAX 64
+
+struct message_member {
+	uint32_t set; /* its place among the sets of the rules' matches */
+	uint8_t gone;
+	uint8_t exclude;
+	struct prefix prefix;
+	int64_t until; /* ns since the epoch; 0: for ever */
+};
+
+struct message_set {
+	uint32_t count;
+	struct message_member member[MESSAGE_MEMBERS_MAX];
+};
+
 struct message {
 	uint32_t kind;
 	union {
@@ -93,6 +110,7 @@ struct message {
 		struct message_expect expect;
 		struct message_done done;
 		struct message_pcap pcap;
+		struct message_set set;
 	};
 };
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "daemon/crew.h"
 #include "daemon/expect.h"
+#include "daemon/keeper.h"
 #include "daemon/output.h"
 #include "daemon/report.h"
 #include "daemon/store.h"
@@ -33,6 +34,7 @@ struct supervisor {
 	struct output out;
 	struct owner_lookup *owners;
 	struct expect expect;
+	struct keeper keeper;
 	struct store store;
 	struct plan *plan; /* NULL: the kernel decides nothing */
 	struct report_kernel *kernel; /* what it counted; NULL: not known */
@@ -177,6 +179,10 @@ static void message_handle(struct supervisor *s, struct crew_member *m)
 	case MESSAGE_UNEXPECT:
 		expect_remove(&s->expect, msg->expect.proto, msg->expect.port);
 		break;
+	case MESSAGE_SET:
+		if (keeper_take(&s->keeper, &msg->set))
+			crew_tell_others(&s->crew, m, msg);
+		break;
 	case MESSAGE_DONE:
 		tasks_ended(s, &msg->done);
 		break;
@@ -318,12 +324,15 @@ static void signal_handle(struct supervisor *s)
 
 /* ---- the loop ----------------------------------------------------------- */
 
-static int wait_milliseconds(struct supervisor *s)
+/* sets: ns until keeper_tick has something to do, or -1. */
+static int wait_milliseconds(const struct supervisor *s, int64_t sets)
 {
 	int64_t t = TICK, c = capture_timeout(s->capture);
 
 	if (c >= 0 && c < t)
 		t = c;
+	if (sets >= 0 && sets < t)
+		t = sets;
 	return (int)((t + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
 }
 
@@ -355,7 +364,7 @@ static void turn(struct supervisor *s)
 	for (unsigned i = 0; i < s->crew.count; i++)
 		p[n++] = (struct pollfd){.fd = s->crew.member[i].sock,
 					 .events = POLLIN};
-	poll(p, n, wait_milliseconds(s));
+	poll(p, n, wait_milliseconds(s, keeper_tick(&s->keeper)));
 	if (p[0].revents)
 		signal_handle(s);
 	if (p[1].revents || !capture_timeout(s->capture))
@@ -436,7 +445,7 @@ static int plan_rules(struct supervisor *s, struct capture_config *capture,
 		      struct error *err)
 {
 	const struct ruleset *rs = script_ruleset(s->cfg->script);
-	const struct plan_options o = {.sets = false};
+	const struct plan_options o = {.sets = true};
 
 	if (s->cfg->audit)
 		return 0;
@@ -476,6 +485,11 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 
 	if (r)
 		return r;
+	r = keeper_open(&s->keeper, script_ruleset(cfg->script));
+	if (r)
+		return error_set(err, r, "no memory for sets");
+	s->crew.set = s->keeper.set;
+	s->crew.sets = s->keeper.count;
 	r = plan_rules(s, &capture, err);
 	if (r)
 		return r;
@@ -484,6 +498,7 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 		return r;
 	s->crew.capture = s->capture;
 	s->expect.capture = s->capture;
+	s->keeper.capture = s->capture;
 	r = start_workers(s, err);
 	if (r || s->stop)
 		return r;
@@ -537,6 +552,7 @@ static void supervisor_down(struct supervisor *s)
 	output_flush(&s->out, true);
 	store_close(&s->store);
 	expect_clear(&s->expect);
+	keeper_close(&s->keeper);
 	capture_close(s->capture);
 	command_end(s);
 	if (s->up)

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "capture/capture.h"
 #include "daemon/message.h"
+#include "daemon/share.h"
 
 /* Lines a second that a worker may say, and how many at once. */
 #define LOG_RATE  5
@@ -25,6 +26,7 @@ struct worker {
 	int sock;
 	double log_tokens;
 	int64_t log_time;
+	struct share *share;
 	struct port *gone; /* freed once no event can name them */
 	bool up;
 	enum { DONE_NOT, DONE_TASKS, DONE_ALL } done; /* as was told */
@@ -235,6 +237,9 @@ static void message_handle(struct worker *w, const struct message *m,
 		path_start(&w->path, m->up.tasks);
 		w->up = true;
 		return;
+	case MESSAGE_SET:
+		share_take(w->share, &m->set, clock_wall());
+		return;
 	case MESSAGE_EXPECTED:
 		path_expected(&w->path, m->expect.id, m->expect.error,
 			      m->expect.port);
@@ -276,12 +281,26 @@ static void tell_done(struct worker *w)
 		w->done = waiting.timers ? DONE_TASKS : DONE_ALL;
 }
 
+/* Tells what rules did to sets. */
+static int64_t tell_sets(struct worker *w)
+{
+	int64_t ns = share_tell(w->share);
+	uint32_t lost = share_lost(w->share);
+
+	if (lost)
+		log_error("%u changes of sets are lost: the supervisor does "
+			  "not listen", lost);
+	return ns;
+}
+
 /* Does what is due; ms to wait for packets, until there is more. */
 static int time_passes(struct worker *w)
 {
-	int64_t ns = path_tick(&w->path);
+	int64_t ns = path_tick(&w->path), more = tell_sets(w);
 
 	tell_done(w);
+	if (more >= 0 && (ns < 0 || more < ns))
+		ns = more;
 	if (ns < 0 || ns > BEAT_MS * NSEC_PER_MSEC)
 		return BEAT_MS;
 	return (int)((ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
@@ -349,7 +368,7 @@ void worker_run(const struct worker_config *cfg)
 	struct worker *w = calloc(1, sizeof(*w));
 	struct error err = {""};
 	sigset_t terminal;
-	int keep[4];
+	int keep[5];
 
 	if (!w)
 		_exit(1);
@@ -358,7 +377,8 @@ void worker_run(const struct worker_config *cfg)
 	w->log_time = clock_monotonic();
 	w->path.epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->path.route_lookup = route_lookup_open();
-	if (w->path.epoll < 0 || w->path.route_lookup < 0) {
+	w->share = share_new(cfg->set, cfg->sets, cfg->sock);
+	if (w->path.epoll < 0 || w->path.route_lookup < 0 || !w->share) {
 		log_error("worker: cannot start: %s", strerror(errno));
 		_exit(1);
 	}
@@ -366,7 +386,8 @@ void worker_run(const struct worker_config *cfg)
 	keep[1] = cfg->tun;
 	keep[2] = w->path.epoll;
 	keep[3] = w->path.route_lookup;
-	isolate_descriptors(keep, 4);
+	keep[4] = share_fd(w->share);
+	isolate_descriptors(keep, 5);
 
 	w->path.script = cfg->script;
 	w->path.rules = script_ruleset(cfg->script);

@@ -15,6 +15,8 @@ struct worker_config {
 	struct script *script;
 	struct path_shared *shared;
 	const uint8_t *marker;
+	struct set *const *set; /* of ruleset_sets, which workers share */
+	uint32_t sets;
 	bool audit;
 	const struct pcap_filter *filter;
 	struct isolate_user user;

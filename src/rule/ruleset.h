@@ -101,6 +101,11 @@ void rule_free(struct rule *r);
  * so that without memory for it all goes on as before. */
 void ruleset_seal(struct ruleset *rs);
 
+/* The sets that matches have, each once, in the order of the rules; to be
+ * freed, but not what it lists. 0 or -ENOMEM. */
+int ruleset_sets(const struct ruleset *rs, struct set ***set,
+		 uint32_t *count);
+
 /* Whoever runs functions. where: 1 holds, 0 does not, <0 it failed. action:
  * fills v (NONE to go on). p may be changed by either. */
 struct ruleset_calls {

@@ -479,7 +479,8 @@ int set_remove(struct set *s, const struct prefix *p)
 	struct table *t;
 	struct key k;
 
-	if (p->length > p->address.size * 8)
+	if ((p->address.size != 4 && !family) ||
+	    p->length > p->address.size * 8)
 		return -ENOENT;
 	k = key_cut(key_of(&p->address), p->length);
 	t = &s->table[family][p->length];

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "capture/nft.h"
 #include "capture_space.h"
+#include "rule/plan.h"
 
 static const struct nft_how how_wire = {
 	.dev = "tun0", .divert = 0x1000, .seen = 0x2000,
@@ -79,11 +80,12 @@ static struct nft *up(const struct nft_how *how)
 	return n;
 }
 
-static void changed(struct nft *n, unsigned index, const struct ranges *within)
+static void changed(struct nft *n, const struct set *s,
+		    const struct ranges *within)
 {
 	struct error err = { "" };
 
-	if (nft_set_changed(n, index, within, clock_wall(), &err))
+	if (nft_set_changed(n, s, within, clock_wall(), &err))
 		fail_msg("nft_set_changed: %s", err.text);
 }
 
@@ -91,6 +93,7 @@ static void nft_prints_sets_as_we_do(void **state)
 {
 	struct set *s[4] = { set_new("list.txt"), set_new("a \"b\"\n"),
 			     set_new("all"), set_new("rule.lua:3") };
+	struct plan plan = { .set = s, .sets = 4, .policy = VERDICT_ACCEPT };
 	struct nft_how how = how_wire;
 	struct nft *n;
 
@@ -106,8 +109,7 @@ static void nft_prints_sets_as_we_do(void **state)
 	add(s[2], "0.0.0.0/0");
 	add(s[3], "0.0.0.0/0");
 	add(s[3], "!0.0.0.0/32");
-	how.set = s;
-	how.sets = 4;
+	how.plan = &plan;
 	n = up(&how);
 	same_in_both_tables(&how);
 	nft_close(n);
@@ -151,20 +153,20 @@ static void change(struct set *s, struct ranges *within)
 static void the_kernel_follows_every_change(void **state)
 {
 	struct set *s[2] = { set_new("one"), set_new("two") };
+	struct plan plan = { .set = s, .sets = 2, .policy = VERDICT_ACCEPT };
 	struct nft_how how = how_wire;
 	struct nft *n;
 
 	(void)state;
 	space_enter();
-	how.set = s;
-	how.sets = 2;
+	how.plan = &plan;
 	n = up(&how);
 	for (int turn = 0; turn < 60; turn++) {
 		struct ranges within = RANGES_NONE;
 
 		for (unsigned i = 1 + draw(4); i--;)
 			change(s[turn % 2], &within);
-		changed(n, turn % 2, &within);
+		changed(n, s[turn % 2], &within);
 		ranges_free(&within);
 		same_in_both_tables(&how);
 	}
@@ -202,24 +204,24 @@ static void members(struct set *s, uint32_t count, bool there)
 static void large_sets_are_loaded_and_changed(void **state)
 {
 	struct set *s = set_new("large");
+	struct plan plan = { .set = &s, .sets = 1, .policy = VERDICT_ACCEPT };
 	struct nft_how how = how_wire;
 	struct nft *n;
 
 	(void)state;
 	space_enter();
 	members(s, 10000, true);
-	how.set = &s;
-	how.sets = 1;
+	how.plan = &plan;
 	n = up(&how);
 	assert_int_equal(elements("ip"), 10000);
 	assert_int_equal(elements("netdev"), 10000);
 	/* One range in place of all. */
 	add(s, "0.0.0.0/0");
-	changed(n, 0, NULL);
+	changed(n, s, NULL);
 	same_in_both_tables(&how);
 	set_remove(s, &(struct prefix){ .address = { .size = 4 } });
 	members(s, 5000, false);
-	changed(n, 0, NULL);
+	changed(n, s, NULL);
 	assert_int_equal(elements("ip"), 5000);
 	assert_int_equal(elements("netdev"), 5000);
 	nft_close(n);
@@ -229,6 +231,7 @@ static void large_sets_are_loaded_and_changed(void **state)
 static void what_cannot_be_loaded_leaves_nothing(void **state)
 {
 	struct set *s = set_new("one");
+	struct plan plan = { .set = &s, .sets = 1, .policy = VERDICT_ACCEPT };
 	struct nft_how how = how_wire;
 	struct uplink gone = { .ifindex = 1, .name = "lo", .link_len = 14 };
 	struct uplink *list[] = { &gone };
@@ -238,8 +241,7 @@ static void what_cannot_be_loaded_leaves_nothing(void **state)
 	(void)state;
 	space_enter();
 	add(s, "10.0.0.0/8");
-	how.set = &s;
-	how.sets = 1;
+	how.plan = &plan;
 	assert_int_equal(nft_open(&n, &err), 0);
 	/* Nothing stands for lo here. */
 	assert_int_not_equal(nft_up(n, &how, list, 1, &err), 0);

@@ -91,6 +91,7 @@ static const struct {
 	{MESSAGE_EXPECTED, sizeof(struct message_expect)},
 	{MESSAGE_UNEXPECT, sizeof(struct message_expect)},
 	{MESSAGE_DONE, sizeof(struct message_done)},
+	{MESSAGE_SET, sizeof(struct message_set)},
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
