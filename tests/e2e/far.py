@@ -181,6 +181,7 @@ class Server:
 
     def __init__(self, ns, addr, port, family=socket.AF_INET):
         self._stop = False
+        self.ns = ns
         self.sock = ns.socket(family, self.kind)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.setup()
@@ -336,6 +337,15 @@ class UdpServer(Server):
 
     def with_data(self, data):
         return [d for d in self.got if d.data == data]
+
+    def sync(self):
+        """Waits until what had arrived before is in got: another server may
+        be told of something later sooner."""
+        nonce = b"sync" + os.urandom(8)
+        addr, port = self.sock.getsockname()
+        with self.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(nonce, (addr, port))
+        wait_for(lambda: self.with_data(nonce), "a datagram to itself arrives")
 
     def datagram(self, data, peer):
         if self.echo:

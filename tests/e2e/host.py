@@ -205,6 +205,7 @@ class Host:
         self.udp(nonce, (dst, FENCE), **kw)
         wait_for(lambda: ears[FENCE].with_data(nonce),
                  "the datagram that may pass arrives")
+        ears[PROBE].sync()
         return not ears[PROBE].with_data(nonce)
 
     def tcp(self, dst, timeout=10, dev=None, mark=None, src=None):
