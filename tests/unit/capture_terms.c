@@ -135,8 +135,6 @@ static void nft_reads_back_what_we_say(void **state)
 		struct nft *n;
 
 		how.plan = p;
-		how.set = p->set;
-		how.sets = p->sets;
 		assert_int_equal(nft_open(&n, &err), 0);
 		if (nft_up(n, &how, NULL, 0, &err))
 			fail_msg("%s: %s", lines[i], err.text);
