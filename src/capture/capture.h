@@ -61,7 +61,8 @@ struct uplink {
 	uint8_t mac[6];	   /* zero without an Ethernet header */
 	uint16_t link_len; /* bytes of its link header: 14 or 0 */
 	uint32_t mtu;	   /* bytes */
-	bool in;	   /* arrivals are captured here */
+	bool in;	   /* what arrives is captured here */
+	bool bridge;
 	/* One a worker; -1: none. All non-blocking, all with a
 	 * virtio_net_hdr of 10 bytes in front of every packet. */
 	int out[CAPTURE_WORKERS_MAX];  /* read: what leaves by the wire */
@@ -70,6 +71,9 @@ struct uplink {
 					  source MAC = capture_marker */
 	int sock[CAPTURE_WORKERS_MAX]; /* packet socket: written to, leaves by
 					  this uplink */
+	/* What passes through, read only; -1 unless that is captured. */
+	int passing[CAPTURE_WORKERS_MAX]; /* taken where it arrived */
+	int leaving[CAPTURE_WORKERS_MAX]; /* taken where it leaves */
 };
 
 /* What the owner is told, from capture_open and capture_handle. The uplink's

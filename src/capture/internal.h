@@ -21,15 +21,25 @@
  * address the reverse path check drops all that is written to tun0. */
 #define TUN_ADDRESS { 192, 0, 0, 8 }
 
-/* An uplink and the devices made for it. Their names follow from its index,
- * so they are known before the devices are there. */
+/* A device made for an uplink; its name follows from the uplink's index. */
+struct tap {
+	char name[IFNAMSIZ];
+	int ifindex; /* 0: none */
+};
+
+enum tap_kind {
+	TAP_OUT,     /* what leaves */
+	TAP_BACK,    /* what arrives, and what is to arrive */
+	TAP_PASSING, /* what passes through, taken where it arrives */
+	TAP_LEAVING, /* and where it leaves */
+	TAPS
+};
+
+/* An uplink and the devices made for it. */
 struct port {
 	struct uplink u;
 	uint16_t type;	     /* ARPHRD_* */
-	char out[IFNAMSIZ];  /* NFT_OUT_DEVICE */
-	char back[IFNAMSIZ]; /* NFT_IN_DEVICE */
-	int out_ifindex;     /* 0: none */
-	int back_ifindex;
+	struct tap tap[TAPS];
 	bool addressed;	     /* has an IPv4 address */
 	bool enslaved;	     /* part of a bridge, a bond, … */
 	bool fifo;	     /* one of its qdiscs is a plain queue: */
@@ -138,8 +148,13 @@ int mode_handle(struct capture *c, struct error *err);
 
 /* ---- wire.c: the devices of one uplink ---------------------------------- */
 
+/* Everything at its none value but the names: p->u.ifindex is known. */
+void port_init(struct port *p);
+
 int port_open(struct capture *c, struct port *p, struct error *err);
 void port_close(struct capture *c, struct port *p);
+/* Whether ifindex is one of its devices. */
+bool port_has(const struct port *p, int ifindex);
 /* Its MAC has changed to p->u.mac. */
 int port_update(struct capture *c, struct port *p, struct error *err);
 

@@ -135,6 +135,14 @@ static bool stays(const struct port *found)
 	return found->addressed || !found->enslaved;
 }
 
+static bool is_whole(const struct port *p, const struct scan *s)
+{
+	for (unsigned i = 0; i < TAPS; i++)
+		if (p->tap[i].ifindex && !scan_has(s, p->tap[i].ifindex))
+			return false;
+	return true;
+}
+
 /* Drops those that went, or whose devices somebody removed; updates those
  * that stayed. */
 static void compare(struct capture *c, const struct scan *s)
@@ -143,9 +151,7 @@ static void compare(struct capture *c, const struct scan *s)
 		struct port *p = &c->port[i];
 		const struct port *f = find(s, p->u.ifindex);
 
-		if (f && f->type == p->type && stays(f) &&
-		    scan_has(s, p->out_ifindex) &&
-		    scan_has(s, p->back_ifindex)) {
+		if (f && f->type == p->type && stays(f) && is_whole(p, s)) {
 			update_port(c, p, f);
 			i++;
 		} else {

@@ -39,7 +39,7 @@ struct nft {
 	struct nft_how how;
 	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
 	unsigned uplinks;
-	struct nft_known known[2 * UPLINKS_MAX + 16];
+	struct nft_known known[4 * UPLINKS_MAX + 16];
 	unsigned knowns;
 };
 

@@ -17,8 +17,11 @@
 #include "rule/set_flat.h"
 
 /* The devices that stand for an uplink: what leaves by it, what arrives. */
-#define NFT_OUT_DEVICE "slo%d" /* by its ifindex */
-#define NFT_IN_DEVICE  "sli%d"
+#define NFT_OUT_DEVICE	   "slo%d" /* by its ifindex */
+#define NFT_IN_DEVICE	   "sli%d"
+/* What passes through: taken where it arrives, or where it leaves. */
+#define NFT_PASSING_DEVICE "slf%d"
+#define NFT_LEAVING_DEVICE "slg%d"
 
 /* What the tables shall do. */
 struct nft_how {
@@ -50,9 +53,9 @@ void nft_forget(struct nft *n);
 
 /*
  * Installs both tables with the chains of these uplinks in one transaction.
- * The devices NFT_OUT_DEVICE (and, where u->in, NFT_IN_DEVICE) must exist;
- * u->in says that an uplink has the latter, how->in and how->forward what of
- * the arrivals goes there. -EEXIST: an instance runs in this network
+ * The devices NFT_OUT_DEVICE (and, where u->in, NFT_IN_DEVICE) must exist,
+ * with how->forward the other two as well; u->in says that what arrives can
+ * be taken there, how->in and how->forward what of it is. -EEXIST: an instance runs in this network
  * namespace. err names the object that the kernel refused.
  */
 int nft_up(struct nft *n, const struct nft_how *how,

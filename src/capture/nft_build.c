@@ -3,8 +3,10 @@
  * Our rules. Must not talk to the kernel but to ask for a device's index.
  *
  * Two bits of the mark carry the state: DIVERT (an ip rule sends it to
- * tun0) and SEEN (has been through, or is none of ours). Bits are set with
- * "or" wherever somebody else's may stand beside them.
+ * tun0) and SEEN (has been through, or is none of ours). Both together, which
+ * no ip rule looks for, say in the output hook "to be diverted", and behind
+ * the forward hook "is passing through, not seen yet". Bits are set with "or"
+ * wherever somebody else's may stand beside them.
  */
 #include "capture/nft_build.h"
 
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
 
 /* What older headers of the kernel lack. */
@@ -33,7 +36,7 @@
 #define PLAN_OUT "plan-out"
 #define PLAN_IN	 "plan-in"
 
-#define CHAINS_FIXED 10
+#define CHAINS_FIXED 16
 
 const char *nft_family_name(uint32_t family)
 {
@@ -55,12 +58,12 @@ const char *nft_family_name(uint32_t family)
 	}
 }
 
-static struct nft_chain *chain_add(struct nft_plan *p,
-				   const struct nft_chain *proto)
+struct nft_chain *nft_chain_add(struct nft_plan *p,
+				const struct nft_chain *like)
 {
 	struct nft_chain *c = &p->chain[p->chains++];
 
-	*c = *proto;
+	*c = *like;
 	return c;
 }
 
@@ -86,8 +89,7 @@ struct nft_rule *nft_rule_add(struct nft_chain *c)
 
 /* ---- the plan ------------------------------------------------------------ */
 
-/* Whether any packet of a direction can be decided without us. */
-static bool decides(const struct plan *p, enum packet_dir dir)
+bool nft_decides(const struct plan *p, enum packet_dir dir)
 {
 	return p && !plan_hands_over_all(p, dir);
 }
@@ -96,24 +98,24 @@ static bool decides(const struct plan *p, enum packet_dir dir)
 static const struct plan *plan_by_route(const struct nft_how *how)
 {
 	return how->route && !how->notrack &&
-			       decides(how->plan, DIR_OUT)
+			       nft_decides(how->plan, DIR_OUT)
 		       ? how->plan
 		       : NULL;
 }
 
 bool nft_expects(const struct nft_how *how)
 {
-	return how->probes && (!how->in || decides(how->plan, DIR_IN));
+	return how->probes && (!how->in || nft_decides(how->plan, DIR_IN));
 }
 
-static void plan_chain(struct nft_plan *p, uint8_t family, const char *name,
-		       const struct plan *plan, const struct nft_station *at)
+void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
+		    const struct plan *plan, const struct nft_station *at)
 {
 	struct nft_chain proto = { .family = family };
 	struct nft_chain *c;
 
 	snprintf(proto.name, sizeof(proto.name), "%s", name);
-	c = chain_add(p, &proto);
+	c = nft_chain_add(p, &proto);
 	p->rules = plan;
 	if (nft_steps(c, plan, at) < 0)
 		p->failed = true;
@@ -125,17 +127,17 @@ static void plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 static void plan_chains(struct nft_plan *p, const struct nft_how *how)
 {
 	if (plan_by_route(how))
-		plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan,
-			   &(struct nft_station){ .dir = DIR_OUT,
-						  .seen = how->seen });
-	if (decides(how->plan, DIR_OUT))
-		plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan,
-			   &(struct nft_station){ .dir = DIR_OUT });
-	if (how->in && decides(how->plan, DIR_IN))
-		plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan,
-			   &(struct nft_station){ .dir = DIR_IN,
-						  .type = { TO_HOST },
-						  .types = 3 });
+		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan,
+			       &(struct nft_station){ .dir = DIR_OUT,
+						      .seen = how->seen });
+	if (nft_decides(how->plan, DIR_OUT))
+		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan,
+			       &(struct nft_station){ .dir = DIR_OUT });
+	if (how->in && nft_decides(how->plan, DIR_IN))
+		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan,
+			       &(struct nft_station){ .dir = DIR_IN,
+						      .type = { TO_HOST },
+						      .types = 3 });
 }
 
 /* ---- the output hook ------------------------------------------------------ */
@@ -170,18 +172,18 @@ static void never_leaves(struct nft_chain *c)
  * What carries a mark of somebody else is left to the wire: ours would
  * replace it, and its owner may rely on it to keep packets out of a tunnel.
  * But no socket may claim to have been through; and a tunnel's outer packet
- * is a packet of its own.
+ * is a packet of its own, that of one passing through too.
  */
 static void marked(struct nft_plan *p, const struct nft_how *how)
 {
-	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
 		.name = MARKED,
 	});
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_mark_has(r, how->seen);
-	nft_mark_clear(r, how->seen);
+	nft_mark_clear(r, how->seen | how->divert);
 }
 
 /*
@@ -190,7 +192,7 @@ static void marked(struct nft_plan *p, const struct nft_how *how)
  */
 static void decide(struct nft_plan *p, const struct nft_how *how)
 {
-	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
 		.name = "decide",
 		.type = "filter",
@@ -223,7 +225,7 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 
 	if (!how->route)
 		return;
-	c = chain_add(p, &(struct nft_chain){
+	c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
 		.name = "divert",
 		.type = "route",
@@ -243,7 +245,7 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
  */
 static void through(struct nft_plan *p, const struct nft_how *how)
 {
-	struct nft_chain *c = chain_add(p, &(struct nft_chain){
+	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
 		.name = "through",
 		.type = "filter",
@@ -254,18 +256,17 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 	});
 	struct nft_rule *r = nft_rule_add(c);
 
-	/* Unless what passes through is captured, it is none of ours
-	 * either. */
-	if (how->forward)
-		nft_iifname(r, how->dev);
-	nft_mark_or(r, how->seen);
-
 	/* The writer adds one, forwarding takes it away; to 255 none can be
 	 * added. */
-	r = nft_rule_add(c);
 	nft_iifname(r, how->dev);
 	nft_ttl_is(r, 254);
 	nft_ttl_set(r, 255);
+	/* Unless what passes through is captured, it is none of ours
+	 * either. */
+	if (how->forward)
+		nft_pass_through(c, how);
+	else
+		nft_mark_or(nft_rule_add(c), how->seen);
 }
 
 /* A packet is tracked once: where the host alone would have done so, or,
@@ -276,7 +277,7 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 	struct nft_rule *r;
 
 	if (!how->route) {
-		c = chain_add(p, &(struct nft_chain){
+		c = nft_chain_add(p, &(struct nft_chain){
 			.family = NFPROTO_IPV4,
 			.name = "prerouting",
 			.type = "filter",
@@ -289,7 +290,7 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 		nft_iifname(r, how->dev);
 		nft_notrack(r);
 	} else if (how->notrack) {
-		c = chain_add(p, &(struct nft_chain){
+		c = nft_chain_add(p, &(struct nft_chain){
 			.family = NFPROTO_IPV4,
 			.name = "output",
 			.type = "filter",
@@ -324,20 +325,17 @@ static struct nft_chain *wire_chain(struct nft_plan *p,
 	snprintf(c.name, sizeof(c.name), "%s-%.*s", egress ? "out" : "in",
 		 IFNAMSIZ - 1, u->name);
 	snprintf(c.dev, sizeof(c.dev), "%.*s", IFNAMSIZ - 1, u->name);
-	return chain_add(p, &c);
+	return nft_chain_add(p, &c);
 }
 
-/* The devices' names follow from the uplink's index: see nft.h. */
-static void hand_over(struct nft_chain *c, struct nft_rule *r,
-		      const struct uplink *u)
+/* The devices' names follow from the uplink's index. */
+void nft_hand_over(struct nft_chain *c, struct nft_rule *r, const char *form,
+		   const struct uplink *u)
 {
 	char name[IFNAMSIZ];
 	unsigned ifindex;
 
-	if (c->hook == HOOK_EGRESS)
-		snprintf(name, sizeof(name), NFT_OUT_DEVICE, u->ifindex);
-	else
-		snprintf(name, sizeof(name), NFT_IN_DEVICE, u->ifindex);
+	snprintf(name, sizeof(name), form, u->ifindex);
 	ifindex = if_nametoindex(name);
 	if (!ifindex)
 		c->dangling = true;
@@ -348,11 +346,14 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		    const struct uplink *u)
 {
 	struct nft_chain *c = wire_chain(p, u, true);
-	struct nft_rule *r = nft_rule_add(c);
+	struct nft_rule *r;
 
+	if (how->forward)
+		nft_pass_leaving(p, c, how, u);
+	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	if (decides(how->plan, DIR_OUT)) {
+	if (nft_decides(how->plan, DIR_OUT)) {
 		r = nft_rule_add(c);
 		nft_protocol_ip(r);
 		nft_has_protocol(r);
@@ -360,7 +361,15 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	}
 	r = nft_rule_add(c);
 	nft_protocol_ip(r);
-	hand_over(c, r, u);
+	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
+}
+
+static void is_ip(struct nft_rule *r, const struct uplink *u)
+{
+	if (u->link_len)
+		nft_ether_type_ip(r);
+	else
+		nft_protocol_ip(r);
 }
 
 /*
@@ -376,17 +385,14 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 	struct nft_rule *r = nft_rule_add(c);
 	unsigned i;
 
-	if (ethernet)
-		nft_ether_type_ip(r);
-	else
-		nft_protocol_ip(r);
+	is_ip(r, u);
 	nft_destined_to(r, NFT_EXPECTED);
-	hand_over(c, r, u);
+	nft_hand_over(c, r, NFT_IN_DEVICE, u);
 	for (i = 0; i < sizeof(types); i++) {
 		r = nft_rule_add(c);
 		nft_icmp_type(r, types[i], ethernet);
 		nft_daddr_type(r, RTN_LOCAL);
-		hand_over(c, r, u);
+		nft_hand_over(c, r, NFT_IN_DEVICE, u);
 	}
 }
 
@@ -402,42 +408,30 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 	static const unsigned to_host[] = { TO_HOST };
 	struct nft_chain *c = wire_chain(p, u, false);
 	struct nft_rule *r = nft_rule_add(c);
-	bool ethernet = u->link_len != 0;
-	unsigned i, types = how->in || how->forward;
+	unsigned i;
 
-	if (ethernet)
+	if (u->link_len)
 		nft_ether_saddr(r, how->marker);
 	else
 		nft_mark_has(r, how->seen);
-	/* It must not be taken again where it leaves. */
-	if (ethernet && how->forward)
-		nft_mark_or(r, how->seen);
 	nft_accept(r);
-
 	if (nft_expects(how))
 		expected(c, u);
-	if (how->in && decides(how->plan, DIR_IN)) {
+	if (how->forward)
+		nft_pass_arriving(p, c, how, u);
+	if (!how->in)
+		return;
+	if (nft_decides(how->plan, DIR_IN)) {
 		r = nft_rule_add(c);
-		if (ethernet)
-			nft_ether_type_ip(r);
-		else
-			nft_protocol_ip(r);
+		is_ip(r, u);
 		nft_has_protocol(r);
 		nft_jump(r, PLAN_IN);
 	}
-	if (how->in && !how->forward)
-		types = sizeof(to_host) / sizeof(to_host[0]);
-	for (i = 0; i < types; i++) {
+	for (i = 0; i < sizeof(to_host) / sizeof(to_host[0]); i++) {
 		r = nft_rule_add(c);
-		if (ethernet)
-			nft_ether_type_ip(r);
-		else
-			nft_protocol_ip(r);
-		if (!how->forward)
-			nft_daddr_type(r, to_host[i]);
-		else if (!how->in)
-			nft_daddr_type(r, RTN_UNICAST);
-		hand_over(c, r, u);
+		is_ip(r, u);
+		nft_daddr_type(r, to_host[i]);
+		nft_hand_over(c, r, NFT_IN_DEVICE, u);
 	}
 }
 
@@ -447,11 +441,13 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	unsigned i, k;
 
 	*p = NFT_PLAN_NONE;
-	p->chain = calloc(CHAINS_FIXED + 2 * (size_t)count,
+	p->chain = calloc(CHAINS_FIXED + 4 * (size_t)count,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
 	plan_chains(p, how);
+	if (how->forward)
+		nft_pass_chains(p, how, list, count);
 	track_once(p, how);
 	marked(p, how);
 	decide(p, how);

@@ -12,6 +12,7 @@
 
 #include "capture/nft.h"
 #include "capture/nft_rule.h"
+#include "packet/packet.h"
 
 #define NFT_TABLE     "sluice" /* both */
 #define NFT_EXPECTED  "expected" /* netdev; see nft_expect */
@@ -50,6 +51,21 @@ bool nft_expects(const struct nft_how *how);
 
 const char *nft_family_name(uint32_t family);
 
+/* ---- for the files that make chains --------------------------------------- */
+
+struct nft_station;
+
+/* Appends a chain like this one, without rules. */
+struct nft_chain *nft_chain_add(struct nft_plan *p,
+				const struct nft_chain *like);
+/* Appends a chain with the steps of a plan, for others to jump to. */
+void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
+		    const struct plan *plan, const struct nft_station *at);
+/* Whether any packet of a direction can be decided without us. */
+bool nft_decides(const struct plan *plan, enum packet_dir dir);
+/* To the device of u whose name has this form, see nft.h. */
+void nft_hand_over(struct nft_chain *c, struct nft_rule *r, const char *form,
+		   const struct uplink *u);
 /* Appends a rule, empty yet: valid until the next one. */
 struct nft_rule *nft_rule_add(struct nft_chain *c);
 

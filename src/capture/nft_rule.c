@@ -14,6 +14,7 @@
 #include <libnftnl/set.h>
 #include <libnftnl/udata.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
@@ -238,17 +239,58 @@ static void is_ethernet(struct nft_rule *r)
 {
 	uint16_t type = ARPHRD_ETHER;
 
+	if (r->is_ether)
+		return;
+	r->is_ether = true;
 	nft_load_meta(r, NFT_META_IIFTYPE);
 	nft_compare(r, NFT_CMP_EQ, &type, sizeof(type));
 }
 
+static void say_ether(struct nft_rule *r, const char *words,
+		      const uint8_t mac[6])
+{
+	nft_say(r, "ether %s %02x:%02x:%02x:%02x:%02x:%02x", words, mac[0],
+		mac[1], mac[2], mac[3], mac[4], mac[5]);
+	is_ethernet(r);
+}
+
 void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6])
 {
-	nft_say(r, "ether saddr %02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
-	    mac[2], mac[3], mac[4], mac[5]);
-	is_ethernet(r);
+	say_ether(r, "saddr", mac);
 	nft_load_payload(r, NFT_PAYLOAD_LL_HEADER, ETH_ALEN, ETH_ALEN);
 	nft_compare(r, NFT_CMP_EQ, mac, ETH_ALEN);
+}
+
+void nft_ether_saddr_not(struct nft_rule *r, const uint8_t mac[6])
+{
+	say_ether(r, "saddr !=", mac);
+	nft_load_payload(r, NFT_PAYLOAD_LL_HEADER, ETH_ALEN, ETH_ALEN);
+	nft_compare(r, NFT_CMP_NEQ, mac, ETH_ALEN);
+}
+
+void nft_ether_daddr(struct nft_rule *r, const uint8_t mac[6])
+{
+	say_ether(r, "daddr", mac);
+	nft_load_payload(r, NFT_PAYLOAD_LL_HEADER, 0, ETH_ALEN);
+	nft_compare(r, NFT_CMP_EQ, mac, ETH_ALEN);
+}
+
+void nft_iiftype_not_ether(struct nft_rule *r)
+{
+	uint16_t type = ARPHRD_ETHER;
+
+	nft_say(r, "meta iiftype != ether");
+	nft_load_meta(r, NFT_META_IIFTYPE);
+	nft_compare(r, NFT_CMP_NEQ, &type, sizeof(type));
+}
+
+void nft_pkttype_host(struct nft_rule *r)
+{
+	uint8_t host = PACKET_HOST;
+
+	nft_say(r, "meta pkttype host");
+	nft_load_meta(r, NFT_META_PKTTYPE);
+	nft_compare(r, NFT_CMP_EQ, &host, sizeof(host));
 }
 
 static void frame_is_ip(struct nft_rule *r)
@@ -324,6 +366,36 @@ void nft_mark_clear(struct nft_rule *r, uint32_t bits)
 	nft_say(r, "meta mark set meta mark & 0x%08x", ~bits);
 	nft_mask_mark(r, ~bits, 0);
 	nft_store_mark(r);
+}
+
+void nft_mark_put(struct nft_rule *r, uint32_t within, uint32_t bits)
+{
+	nft_say(r, "meta mark set meta mark & 0x%08x | 0x%08x", ~within | bits,
+		bits);
+	nft_mask_mark(r, ~within, bits);
+	nft_store_mark(r);
+}
+
+void nft_ether_saddr_set(struct nft_rule *r, const uint8_t mac[6])
+{
+	struct nftnl_expr *e;
+
+	say_ether(r, "saddr set", mac);
+	e = nft_add(r, "immediate");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
+	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, mac, ETH_ALEN) < 0)
+		r->failed = true;
+	e = nft_add(r, "payload");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_LL_HEADER);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, ETH_ALEN);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, ETH_ALEN);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
+			   NFT_PAYLOAD_CSUM_NONE);
 }
 
 /* The checksum counts 16 bits at a time, so the TTL is written together with

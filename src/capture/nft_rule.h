@@ -33,6 +33,7 @@ struct nft_rule {
 	size_t used;
 	bool failed; /* no memory */
 	bool is_ip;  /* that it is IPv4 was looked at */
+	bool is_ether; /* that it has an Ethernet header */
 	struct nft_anon anon[NFT_ANON_MAX];
 	unsigned anons;
 };
@@ -61,6 +62,12 @@ void nft_has_protocol(struct nft_rule *r); /* its IP header is sound */
  * a VLAN tag makes the second false. */
 void nft_ether_saddr(struct nft_rule *r, const uint8_t mac[6]);
 void nft_ether_type_ip(struct nft_rule *r);
+/* Likewise in the chains of a packet's way through the host, where it came
+ * with an Ethernet header. */
+void nft_ether_saddr_not(struct nft_rule *r, const uint8_t mac[6]);
+void nft_ether_daddr(struct nft_rule *r, const uint8_t mac[6]);
+void nft_iiftype_not_ether(struct nft_rule *r);
+void nft_pkttype_host(struct nft_rule *r); /* sent to us by the link */
 /* ICMP of this type; that it is IPv4 (with or without an Ethernet header) is
  * looked at and goes without saying, as nft has it. */
 void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet);
@@ -71,6 +78,11 @@ void nft_destined_to(struct nft_rule *r, const char *set);
 void nft_mark_set(struct nft_rule *r, uint32_t mark);
 void nft_mark_or(struct nft_rule *r, uint32_t bits);
 void nft_mark_clear(struct nft_rule *r, uint32_t bits);
+/* Of the bits within these, and no others of them. */
+void nft_mark_put(struct nft_rule *r, uint32_t within, uint32_t bits);
+void nft_ether_saddr_set(struct nft_rule *r, const uint8_t mac[6]);
+/* Of the bits in mask those in bits, and no others of them. */
+void nft_mark_put(struct nft_rule *r, uint32_t mask, uint32_t bits);
 void nft_ttl_set(struct nft_rule *r, uint8_t ttl);
 void nft_notrack(struct nft_rule *r);
 void nft_accept(struct nft_rule *r);

@@ -19,9 +19,36 @@ static void guard(struct nft_rule *r, const struct nft_station *at)
 
 static void let_by(struct nft_rule *r, const struct nft_station *at)
 {
-	if (at->seen)
+	if (at->marker)
+		nft_ether_saddr_set(r, at->marker);
+	else if (at->within)
+		nft_mark_put(r, at->within, at->seen);
+	else if (at->seen)
 		nft_mark_set(r, at->seen);
 	nft_accept(r);
+}
+
+/* Whether any packet can meet it where its way has led it. */
+static bool may_hold(const struct plan_step *s, const struct nft_station *at)
+{
+	for (uint32_t i = 0; i < s->terms; i++)
+		if (at->unknown & 1u << s->term[i].key)
+			return false;
+	return s->dirs & 1u << at->dir;
+}
+
+/* What meets a step that is not to be handed over meets none that is, even if
+ * it goes on: else the plan would hand it over at once. */
+static void ask(struct nft_chain *c, const struct plan *p,
+		const struct plan_step *s)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_terms(r, p, s);
+	if (s->act == STEP_HAND_OVER)
+		nft_return(r);
+	else
+		nft_accept(r);
 }
 
 static void count(struct nft_rule *r, const struct rule *rule)
@@ -88,16 +115,21 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 		guard(r, at);
 		nft_return(r);
 	}
-	for (uint32_t i = 0; i < p->steps; i++)
-		if (p->step[i].dirs & 1u << at->dir)
+	for (uint32_t i = 0; i < p->steps; i++) {
+		if (!may_hold(&p->step[i], at))
+			continue;
+		if (at->asks)
+			ask(c, p, &p->step[i]);
+		else
 			step(c, p, &p->step[i], at);
-	if (p->policy == VERDICT_DROP) {
+	}
+	if (p->policy == VERDICT_DROP && !at->asks) {
 		r = nft_rule_add(c);
 		guard(r, at);
 		nft_count(r, NFT_COUNTER_POLICY);
 		nft_drop(r);
 	}
-	if (p->policy != VERDICT_DROP || at->types)
+	if (p->policy != VERDICT_DROP || at->types || at->asks)
 		let_by(nft_rule_add(c), at);
 	return c->failed ? -ENOMEM : (int)c->rules;
 }

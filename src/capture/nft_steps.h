@@ -17,6 +17,11 @@
 struct nft_station {
 	enum packet_dir dir;
 	uint32_t seen; /* what is accepted gets this mark; 0: none */
+	uint32_t within; /* only these bits of the mark are touched; 0: all */
+	const uint8_t *marker; /* or it gets this source MAC; NULL: none */
+	unsigned unknown; /* 1 << MATCH_*: a condition on it never holds */
+	bool asks; /* nothing is done but to return with what is to be handed
+		      over */
 	/* Only packets to these destinations (RTN_*) are meant; none: all. */
 	unsigned type[4];
 	unsigned types;

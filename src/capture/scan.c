@@ -52,14 +52,15 @@ static void copy_text(char to[IFNAMSIZ], const struct nlattr *a)
 	memcpy(to, mnl_attr_get_payload(a), n);
 }
 
-static bool is_tun(const struct nlattr *info)
+static bool is_kind(const struct nlattr *info, const char *kind)
 {
+	size_t n = strlen(kind);
 	const struct nlattr *a;
 
 	mnl_attr_for_each_nested(a, info)
 		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
-			return mnl_attr_get_payload_len(a) >= 3 &&
-			       !memcmp(mnl_attr_get_payload(a), "tun", 3);
+			return mnl_attr_get_payload_len(a) >= n &&
+			       !memcmp(mnl_attr_get_payload(a), kind, n);
 	return false;
 }
 
@@ -71,7 +72,7 @@ static bool is_ours(const struct scan *s, const char *name, bool tun)
 	if (!strcmp(name, s->dev))
 		return true;
 	return tun && digits && !name[3 + digits] &&
-	       (!strncmp(name, "slo", 3) || !strncmp(name, "sli", 3));
+	       !strncmp(name, "sl", 2) && strchr("oifg", name[2]);
 }
 
 static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
@@ -101,15 +102,13 @@ static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
 			p->enslaved = true;
 			break;
 		case IFLA_LINKINFO:
-			*tun = is_tun(a);
+			*tun = is_kind(a, "tun");
+			p->u.bridge = is_kind(a, "bridge");
 			break;
 		}
 	}
 	p->u.link_len = ifi->ifi_type == ARPHRD_ETHER ? 14 : 0;
-	for (unsigned i = 0; i < CAPTURE_WORKERS_MAX; i++)
-		p->u.out[i] = p->u.back[i] = p->u.sock[i] = -1;
-	snprintf(p->out, sizeof(p->out), NFT_OUT_DEVICE, ifi->ifi_index);
-	snprintf(p->back, sizeof(p->back), NFT_IN_DEVICE, ifi->ifi_index);
+	port_init(p);
 }
 
 static int link_cb(const struct nlmsghdr *nlh, void *arg)

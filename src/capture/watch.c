@@ -93,8 +93,7 @@ static bool is_ours(const struct capture *c, int ifindex)
 	if (ifindex == c->tun_ifindex)
 		return true;
 	for (unsigned i = 0; i < c->ports; i++)
-		if (ifindex == c->port[i].out_ifindex ||
-		    ifindex == c->port[i].back_ifindex)
+		if (port_has(&c->port[i], ifindex))
 			return true;
 	return false;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The devices of one uplink: one that what leaves is handed to, one by which
- * arrivals are handed back, and packet sockets by which packets leave. Must
- * not know which uplinks there are.
+ * The devices of one uplink: those that its packets are handed to, of which
+ * one is also where packets are written that shall arrive by it; and packet
+ * sockets by which packets leave. Must not know which uplinks there are.
  */
 #include "capture/internal.h"
 
@@ -12,6 +12,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,10 +76,60 @@ static int socks_open(struct capture *c, struct uplink *u, struct error *err)
 	return 0;
 }
 
-static int device_open(struct capture *c, const struct port *p,
-		       const char *name, int *fd, int *ifindex,
+static const char *const names[TAPS] = {
+	[TAP_OUT] = NFT_OUT_DEVICE,
+	[TAP_BACK] = NFT_IN_DEVICE,
+	[TAP_PASSING] = NFT_PASSING_DEVICE,
+	[TAP_LEAVING] = NFT_LEAVING_DEVICE,
+};
+
+static int *descriptors(struct port *p, enum tap_kind kind)
+{
+	switch (kind) {
+	case TAP_OUT:
+		return p->u.out;
+	case TAP_BACK:
+		return p->u.back;
+	case TAP_PASSING:
+		return p->u.passing;
+	default:
+		return p->u.leaving;
+	}
+}
+
+void port_init(struct port *p)
+{
+	for (unsigned i = 0; i < CAPTURE_WORKERS_MAX; i++) {
+		p->u.sock[i] = -1;
+		for (unsigned k = 0; k < TAPS; k++)
+			descriptors(p, k)[i] = -1;
+	}
+	for (unsigned k = 0; k < TAPS; k++) {
+		p->tap[k].ifindex = 0;
+		snprintf(p->tap[k].name, sizeof(p->tap[k].name), names[k],
+			 p->u.ifindex);
+	}
+}
+
+bool port_has(const struct port *p, int ifindex)
+{
+	for (unsigned i = 0; i < TAPS; i++)
+		if (p->tap[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Whether this capture makes such a device. */
+static bool is_wanted(const struct capture *c, enum tap_kind kind)
+{
+	return c->cfg.forward || kind == TAP_OUT || kind == TAP_BACK;
+}
+
+static int device_open(struct capture *c, struct port *p, enum tap_kind kind,
 		       struct error *err)
 {
+	struct tap *t = &p->tap[kind];
+
 	struct link_settings s = {
 		.mac = p->u.link_len ? p->u.mac : NULL,
 		.mtu = WIRE_MTU,
@@ -88,11 +139,11 @@ static int device_open(struct capture *c, const struct port *p,
 	};
 	/* What tun0 was not granted, they are not either. */
 	bool offload = c->offload;
-	int r = tun_open(name, p->u.link_len, c->cfg.workers, &offload, fd,
-			 ifindex, err);
+	int r = tun_open(t->name, p->u.link_len, c->cfg.workers, &offload,
+			 descriptors(p, kind), &t->ifindex, err);
 
 	if (!r)
-		r = link_set(&c->rt, *ifindex, &s, name, err);
+		r = link_set(&c->rt, t->ifindex, &s, t->name, err);
 	return r;
 }
 
@@ -103,35 +154,35 @@ static int device_open(struct capture *c, const struct port *p,
 static int back_connect(struct capture *c, struct port *p, struct error *err)
 {
 	uint32_t mark = p->u.link_len ? 0 : capture_seen(&c->cfg);
-	int r;
+	int from = p->tap[TAP_BACK].ifindex, r;
 
 	p->u.in = c->cfg.in || c->cfg.forward || c->cfg.probes;
-	r = tc_hand_back(&c->rt, p->back_ifindex, p->u.ifindex, mark, err);
+	r = tc_hand_back(&c->rt, from, p->u.ifindex, mark, err);
 	if (r != -EOPNOTSUPP || !mark)
 		return r;
 	if (p->u.in)
-		log_warn("%s: arrivals are not captured: this kernel has no "
-			 "skbedit, and %s no Ethernet header", p->u.name,
-			 p->u.name);
+		log_warn("%s: what arrives is not captured there: this kernel "
+			 "has no skbedit, and %s no Ethernet header",
+			 p->u.name, p->u.name);
 	p->u.in = false;
-	return tc_hand_back(&c->rt, p->back_ifindex, p->u.ifindex, 0, err);
+	return tc_hand_back(&c->rt, from, p->u.ifindex, 0, err);
 }
 
 int port_open(struct capture *c, struct port *p, struct error *err)
 {
 	static const struct link_settings up = { .up = true };
-	int r;
+	unsigned i;
+	int r = 0;
 
-	r = device_open(c, p, p->out, p->u.out, &p->out_ifindex, err);
-	if (!r)
-		r = device_open(c, p, p->back, p->u.back, &p->back_ifindex,
-				err);
+	for (i = 0; i < TAPS && !r; i++)
+		if (is_wanted(c, i))
+			r = device_open(c, p, i, err);
 	if (!r)
 		r = back_connect(c, p, err);
-	if (!r)
-		r = link_set(&c->rt, p->out_ifindex, &up, p->out, err);
-	if (!r)
-		r = link_set(&c->rt, p->back_ifindex, &up, p->back, err);
+	for (i = 0; i < TAPS && !r; i++)
+		if (p->tap[i].ifindex)
+			r = link_set(&c->rt, p->tap[i].ifindex, &up,
+				     p->tap[i].name, err);
 	if (!r)
 		r = socks_open(c, &p->u, err);
 	if (r)
@@ -141,26 +192,25 @@ int port_open(struct capture *c, struct port *p, struct error *err)
 
 void port_close(struct capture *c, struct port *p)
 {
-	/* A worker may still hold copies: the devices go all the same. */
-	if (p->out_ifindex)
-		link_delete(&c->rt, p->out_ifindex);
-	if (p->back_ifindex)
-		link_delete(&c->rt, p->back_ifindex);
-	p->out_ifindex = p->back_ifindex = 0;
-	tun_close(p->u.out);
-	tun_close(p->u.back);
+	for (unsigned i = 0; i < TAPS; i++) {
+		/* A worker may still hold copies: the devices go all the
+		 * same. */
+		if (p->tap[i].ifindex)
+			link_delete(&c->rt, p->tap[i].ifindex);
+		p->tap[i].ifindex = 0;
+		tun_close(descriptors(p, i));
+	}
 	tun_close(p->u.sock);
 }
 
 int port_update(struct capture *c, struct port *p, struct error *err)
 {
 	struct link_settings s = { .mac = p->u.mac };
-	int r;
+	int r = 0;
 
-	if (!p->u.link_len)
-		return 0;
-	r = link_set(&c->rt, p->out_ifindex, &s, p->out, err);
-	if (!r)
-		r = link_set(&c->rt, p->back_ifindex, &s, p->back, err);
+	for (unsigned i = 0; i < TAPS && p->u.link_len && !r; i++)
+		if (p->tap[i].ifindex)
+			r = link_set(&c->rt, p->tap[i].ifindex, &s,
+				     p->tap[i].name, err);
 	return r;
 }

@@ -410,11 +410,6 @@ int options_apply(struct options *o, struct script *s)
 		o->run.capture.workers = 1;
 	}
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
-	if (o->run.capture.forward) {
-		log_error("capture { dir = ... }: \"forward\" is not taken by "
-			  "this version; use \"out\" and \"in\"");
-		return EXIT_USAGE;
-	}
 	if (isolate_user_find(&o->run.user, o->user, &err)) {
 		log_error("%s", err.text);
 		return EXIT_USAGE;

@@ -100,9 +100,10 @@ static struct message uplink_message(uint32_t kind, const struct uplink *u)
 static void tell_uplink(struct crew *c, unsigned i, const struct uplink *u)
 {
 	struct message msg = uplink_message(MESSAGE_UPLINK_UP, u);
-	int fds[MESSAGE_FDS] = {u->out[i], u->back[i], u->sock[i]};
+	int fds[MESSAGE_FDS] = {u->out[i], u->back[i], u->sock[i],
+				u->passing[i], u->leaving[i]};
 
-	tell(&c->member[i], &msg, fds, MESSAGE_FDS);
+	tell(&c->member[i], &msg, fds, fds[3] < 0 ? 3 : MESSAGE_FDS);
 }
 
 static void tell_locals(struct crew *c, unsigned i)

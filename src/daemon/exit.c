@@ -262,8 +262,10 @@ void exit_onward(struct path *w, struct packet *p)
 		return;
 	}
 	dst = packet_dst(p);
-	if (w->way->dir == DIR_IN) {
-		if (p->flags & PACKET_REDIRECTED && !is_local(w, &dst)) {
+	if (!w->way->leaving) {
+		/* What passes through is still to be routed. */
+		if (w->way->dir == DIR_IN && p->flags & PACKET_REDIRECTED &&
+		    !is_local(w, &dst)) {
 			exit_tun(w, p);
 			return;
 		}
@@ -299,7 +301,7 @@ void exit_back(struct path *w, struct packet *q)
 		return;
 	}
 	memcpy(link, w->link, w->link_len);
-	if (w->way->dir == DIR_IN) {
+	if (!w->way->leaving) {
 		if (w->link_len)
 			link_write(w, link + 6, port->mac);
 		if (fits(port, q))
@@ -327,15 +329,17 @@ void exit_source(struct path *w, struct packet *p)
 }
 
 /* p is sent while no packet is in the rules. What answers this host by the
- * wire arrives as it would have at once: from the uplink. */
+ * wire arrives as it would have at once: from the uplink. So does what passes
+ * through and was not routed when it was taken, or answers what was. */
 static void exit_later(struct path *w, struct packet *p)
 {
 	struct port *port = p->way == WAY_WIRE ? path_port(w, p->ifindex)
 					       : NULL;
 	struct address dst = packet_dst(p);
+	bool passing = p->dir == DIR_FORWARD && !p->leaving;
 	uint8_t link[14];
 
-	if (!port || p->flags & PACKET_ODD || !is_local(w, &dst)) {
+	if (!port || p->flags & PACKET_ODD || !(passing || is_local(w, &dst))) {
 		exit_tun(w, p);
 		return;
 	}
@@ -343,6 +347,16 @@ static void exit_later(struct path *w, struct packet *p)
 	memcpy(link + 6, w->marker, 6);
 	put_be16(link + 12, ETHERTYPE_IP);
 	exit_arrival(w, port, p, link, port->link_len);
+}
+
+/* p is for elsewhere, but from whom sent the packet in the rules, and that was
+ * not routed yet: so will p be, with the translation that the sender gets. */
+static bool still_passes(const struct path *w, const struct packet *p)
+{
+	struct address src = packet_src(p);
+
+	return w->way->dir == DIR_FORWARD && !w->way->leaving &&
+	       !address_compare(&src, &w->src);
 }
 
 void exit_emit(struct path *w, const struct packet *q)
@@ -370,11 +384,12 @@ void exit_emit(struct path *w, const struct packet *q)
 		exit_back(w, &p);
 		return;
 	}
-	if (address_compare(&dst, &w->dst)) {
+	if (address_compare(&dst, &w->dst) && !still_passes(w, &p)) {
 		exit_tun(w, &p);
 		return;
 	}
-	/* The same next hop as the packet in the rules. */
+	/* The same next hop as the packet in the rules; or it is still to be
+	 * found, as the sender's. */
 	p.flags &= (uint16_t)~PACKET_REDIRECTED;
 	p.flags |= PACKET_MODIFIED;
 	memcpy(link, w->link, w->link_len);

@@ -18,7 +18,9 @@
 
 enum message_kind {
 	/* to the worker */
-	MESSAGE_UPLINK_UP = 1, /* with three descriptors: out, back, sock */
+	/* With descriptors: out, back, sock; and, where what passes through is
+	 * captured, passing, leaving. */
+	MESSAGE_UPLINK_UP = 1,
 	MESSAGE_UPLINK_CHANGED,
 	MESSAGE_UPLINK_DOWN,
 	MESSAGE_LOCALS,
@@ -40,7 +42,7 @@ enum message_kind {
 };
 
 #define MESSAGE_LOCALS_MAX 64
-#define MESSAGE_FDS	   3
+#define MESSAGE_FDS	   5
 
 struct message_uplink {
 	int32_t ifindex;

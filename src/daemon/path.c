@@ -331,6 +331,7 @@ static void handle(struct path *w, const struct way *way, uint8_t *frame,
 		    n - w->link_len, offload);
 	p.link_len = w->link_len;
 	p.dir = way->dir;
+	p.leaving = way->leaving;
 	p.way = way->kind;
 	p.time = w->context.now;
 	if (way->port) {

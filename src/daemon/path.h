@@ -5,9 +5,12 @@
  * the read and the write, takes no lock.
  *
  * A packet remembers its way in; that names its exits: onward (to where it
- * was going, next hop unchanged) and back (to its sender, as an arrival).
- * By route both are tun0. What changed its destination, grew beyond the MTU
- * or was made up for elsewhere goes to tun0 and takes the main table.
+ * was going, next hop unchanged) and back (to its sender). By route both are
+ * tun0. At the wire one is the uplink's packet socket, and the other an
+ * arrival from the uplink: which, depends on whether the packet was taken
+ * where it leaves or where it arrives. What changed its destination, grew
+ * beyond the MTU or was made up for elsewhere goes to tun0 and takes the main
+ * table; what passes through and is still to be routed needs that not.
  */
 #ifndef SLUICE_DAEMON_PATH_H
 #define SLUICE_DAEMON_PATH_H
@@ -29,7 +32,8 @@ struct port;
 struct way {
 	enum packet_way kind;
 	enum packet_dir dir;
-	int fd;		   /* read here */
+	bool leaving;	   /* onward is out by port, not in from it */
+	int fd;		   /* read here; -1: there is none */
 	struct port *port; /* the uplink; NULL by route */
 };
 
@@ -41,7 +45,10 @@ struct port {
 	uint8_t mac[6];
 	uint16_t link_len;
 	uint32_t mtu;
+	/* in.fd is written to as well: it arrives from this uplink. */
 	struct way out, in;
+	struct way passing, leaving; /* DIR_FORWARD, taken where it arrives,
+					and where it leaves */
 	int sock;	     /* written to: leaves by this uplink */
 	bool waiting;	     /* for sock to take more */
 	bool no_gso;	     /* sock refused a super-packet once */

@@ -136,12 +136,27 @@ static void port_update(struct port *port, const struct message_uplink *u)
 	port->mtu = u->mtu;
 }
 
+#define WAYS 4
+
+static struct way *port_way(struct port *port, unsigned i)
+{
+	struct way *ways[WAYS] = {&port->out, &port->in, &port->passing,
+				  &port->leaving};
+
+	return ways[i];
+}
+
 static void port_close(struct port *port)
 {
-	close(port->out.fd);
-	close(port->in.fd);
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct way *way = port_way(port, i);
+
+		if (way->fd >= 0)
+			close(way->fd);
+		way->fd = -1;
+	}
 	close(port->sock);
-	port->out.fd = port->in.fd = port->sock = -1;
+	port->sock = -1;
 }
 
 static void port_down(struct worker *w, int ifindex)
@@ -159,6 +174,19 @@ static void port_down(struct worker *w, int ifindex)
 	}
 }
 
+static int ways_watch(struct worker *w, struct port *port)
+{
+	int r = watch(w, port->sock, 0, port);
+
+	for (unsigned i = 0; i < WAYS && !r; i++) {
+		struct way *way = port_way(port, i);
+
+		if (way->fd >= 0)
+			r = watch(w, way->fd, EPOLLIN, way);
+	}
+	return r;
+}
+
 static void port_up(struct worker *w, const struct message_uplink *u,
 		    const int fds[MESSAGE_FDS])
 {
@@ -170,7 +198,8 @@ static void port_up(struct worker *w, const struct message_uplink *u,
 		queue_free(queue);
 		log_error("worker: no memory for uplink %.15s", u->name);
 		for (int i = 0; i < MESSAGE_FDS; i++)
-			close(fds[i]);
+			if (fds[i] >= 0)
+				close(fds[i]);
 		return;
 	}
 	port_down(w, u->ifindex);
@@ -178,12 +207,13 @@ static void port_up(struct worker *w, const struct message_uplink *u,
 	port->link_len = u->link_len;
 	port_update(port, u);
 	port->queue = queue;
-	port->out = (struct way){WAY_WIRE, DIR_OUT, fds[0], port};
-	port->in = (struct way){WAY_WIRE, DIR_IN, fds[1], port};
+	port->out = (struct way){WAY_WIRE, DIR_OUT, true, fds[0], port};
+	port->in = (struct way){WAY_WIRE, DIR_IN, false, fds[1], port};
 	port->sock = fds[2];
-	if (watch(w, port->out.fd, EPOLLIN, &port->out) ||
-	    watch(w, port->in.fd, EPOLLIN, &port->in) ||
-	    watch(w, port->sock, 0, port))
+	port->passing =
+		(struct way){WAY_WIRE, DIR_FORWARD, false, fds[3], port};
+	port->leaving = (struct way){WAY_WIRE, DIR_FORWARD, true, fds[4], port};
+	if (ways_watch(w, port))
 		log_error("worker: cannot watch uplink %s", port->name);
 	port->next = w->path.ports;
 	w->path.ports = port;
@@ -308,6 +338,23 @@ static int time_passes(struct worker *w)
 
 /* ---- the loop ----------------------------------------------------------- */
 
+/* what: a port that takes more, or one of its ways in; or one that went. */
+static void port_ready(struct worker *w, const void *what)
+{
+	for (struct port *port = w->path.ports; port; port = port->next) {
+		if (what == port) {
+			path_drain(&w->path, port);
+			return;
+		}
+		for (unsigned i = 0; i < WAYS; i++) {
+			if (what != port_way(port, i))
+				continue;
+			path_read(&w->path, what);
+			return;
+		}
+	}
+}
+
 static void worker_loop(struct worker *w)
 {
 	struct epoll_event events[64];
@@ -320,26 +367,13 @@ static void worker_loop(struct worker *w)
 					  memory_order_relaxed);
 		for (int i = 0; i < n; i++) {
 			void *what = events[i].data.ptr;
-			struct port *port;
 
-			if (what == w) {
+			if (what == w)
 				messages_read(w);
-				continue;
-			}
-			if (what == &w->path.tun) {
+			else if (what == &w->path.tun)
 				path_read(&w->path, &w->path.tun);
-				continue;
-			}
-			/* A port, or one of its two ways in. */
-			for (port = w->path.ports; port; port = port->next) {
-				if (what == &port->out || what == &port->in)
-					path_read(&w->path, what);
-				else if (what == port)
-					path_drain(&w->path, port);
-				else
-					continue;
-				break;
-			}
+			else
+				port_ready(w, what);
 		}
 		ports_bury(w);
 	}
@@ -392,7 +426,7 @@ void worker_run(const struct worker_config *cfg)
 	w->path.script = cfg->script;
 	w->path.rules = script_ruleset(cfg->script);
 	w->path.shared = cfg->shared;
-	w->path.tun = (struct way){WAY_ROUTE, DIR_OUT, cfg->tun, NULL};
+	w->path.tun = (struct way){WAY_ROUTE, DIR_OUT, true, cfg->tun, NULL};
 	memcpy(w->path.marker, cfg->marker, sizeof(w->path.marker));
 	w->path.audit = cfg->audit;
 	w->path.filter = cfg->filter;

@@ -74,6 +74,8 @@ static void finish(struct packet *out, const struct packet *in)
 		return;
 	out->dir = in->dir;
 	out->way = in->way;
+	/* What answers goes the other way by the same uplink. */
+	out->leaving = !in->leaving;
 	out->ifindex = in->ifindex;
 	out->iface = in->iface;
 	out->time = in->time;

@@ -98,6 +98,9 @@ struct packet {
 	/* What the capture knows. */
 	enum packet_dir dir;
 	enum packet_way way;
+	/* DIR_FORWARD: the uplink is the one by which it leaves, not the one
+	 * by which it came. */
+	bool leaving;
 	int ifindex;	   /* of the uplink; 0: not known (yet) */
 	const char *iface; /* its name, borrowed; NULL: not known (yet) */
 	int64_t time;	   /* ns since the epoch */

@@ -178,6 +178,12 @@ static bool iface_holds(const struct cond *c, struct packet *p,
 	return in;
 }
 
+/* Of what passes through only one of its two uplinks is known. */
+static bool is_leaving(const struct packet *p)
+{
+	return p->dir == DIR_OUT || (p->dir == DIR_FORWARD && p->leaving);
+}
+
 static bool payload_holds(const struct cond *c, const struct packet *p)
 {
 	bool in = !c->positive;
@@ -261,9 +267,10 @@ static bool cond_holds(const struct cond *c, struct packet *p,
 	case MATCH_LEN:
 		return number_holds(c, p->len);
 	case MATCH_OIF:
-		return p->dir != DIR_IN && iface_holds(c, p, ctx);
+		return is_leaving(p) && iface_holds(c, p, ctx);
 	case MATCH_IIF:
-		return p->dir != DIR_OUT && iface_holds(c, p, ctx);
+		return p->dir != DIR_OUT && !is_leaving(p) &&
+		       iface_holds(c, p, ctx);
 	default:
 		return !(p->flags & PACKET_ODD) && header_holds(c, p, ctx);
 	}

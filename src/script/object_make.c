@@ -127,6 +127,7 @@ int make_inner(lua_State *L, const struct packet *p)
 	o->frozen = true;
 	o->own.dir = p->dir;
 	o->own.way = p->way;
+	o->own.leaving = p->leaving;
 	o->own.ifindex = p->ifindex;
 	o->own.iface = p->iface;
 	o->own.time = p->time;

@@ -385,7 +385,6 @@ def test_container_traffic_is_not_changed(host, way):
         assert f.ip.ttl == 63 and f.ip.src == NEAR0
 
 
-@pytest.mark.xfail(strict=True, reason="this version does not take forward")
 @pytest.mark.parametrize("way", ["wire", "auto"])
 def test_container_traffic_is_captured_when_forward_is_asked_for(host, way):
     ctr = Container(host)

@@ -32,7 +32,8 @@ static struct uplink uplink(int ifindex, const char *name, bool ethernet,
 			    bool in)
 {
 	struct uplink u = { .ifindex = ifindex, .in = in,
-			    .link_len = ethernet ? 14 : 0 };
+			    .link_len = ethernet ? 14 : 0,
+			    .mac = { 10, 0, 0, 0, 0, 1 } };
 
 	snprintf(u.name, sizeof(u.name), "%s", name);
 	return u;
@@ -58,7 +59,7 @@ static char *printed(const struct nft_how *how, struct uplink *u,
 
 static const struct {
 	const char *name;
-	bool route, notrack, in, forward, probes, ethernet, uplink_in;
+	bool route, notrack, in, forward, probes, ethernet, uplink_in, bridge;
 	const char *has[6];
 	const char *lacks[6];
 } texts[] = {
@@ -70,7 +71,7 @@ static const struct {
 	{ "wire diverts nothing and tracks once", .ethernet = true,
 	  .has = { "iifname \"tun0\" notrack",
 		   "meta mark & 0x00002000 == 0x00002000 "
-		   "meta mark set meta mark & 0xffffdfff\n" },
+		   "meta mark set meta mark & 0xffffcfff\n" },
 	  .lacks = { "meta mark set 0x00001000", "fib daddr type",
 		     "chain divert" } },
 	{ "route tracks after tun0 where asked", .route = true,
@@ -80,10 +81,19 @@ static const struct {
 	{ "what passes through is marked unless captured", .route = true,
 	  .ethernet = true,
 	  .has = { "\n\t\tmeta mark set meta mark | 0x00002000\n" } },
-	{ "what passes through is not marked when captured", .forward = true,
-	  .ethernet = true,
-	  .has = { "iifname \"tun0\" meta mark set meta mark | 0x00002000\n" },
-	  .lacks = { "\n\t\tmeta mark set meta mark | 0x00002000\n" } },
+	{ "what passes through is seen where it was handed back, else where "
+	  "it leaves", .forward = true, .ethernet = true,
+	  .has = { "iifname \"tun0\" meta mark set meta mark & 0xffffefff | "
+		   "0x00002000 accept\n\t\tether saddr 02:03:04:05:06:07 "
+		   "meta mark set meta mark & 0xffffefff | 0x00002000 "
+		   "accept\n\t\tmeta iiftype != ether "
+		   "meta mark & 0x00002000 == 0x00002000 accept\n"
+		   "\t\tmeta mark set meta mark | 0x00003000\n",
+		   "meta mark & 0x00003000 == 0x00003000 meta protocol ip "
+		   "goto leave-up7\n",
+		   "chain leave-up7 {\n\t\tfwd to \"slg7\"\n" },
+	  .lacks = { "\n\t\tmeta mark set meta mark | 0x00002000\n",
+		     "bridged" } },
 	{ "arrivals are those for this host", .in = true, .ethernet = true,
 	  .uplink_in = true,
 	  .has = { "ether saddr 02:03:04:05:06:07 accept\n",
@@ -99,14 +109,25 @@ static const struct {
 	  .lacks = { "ether" } },
 	{ "what passes through is taken where it arrives", .forward = true,
 	  .ethernet = true, .uplink_in = true,
-	  .has = { "ether saddr 02:03:04:05:06:07 meta mark set meta mark | "
-		   "0x00002000 accept\n",
-		   "ether type ip fib daddr type unicast fwd to \"sli7\"" },
-	  .lacks = { "type local" } },
-	{ "with both all that arrives is taken", .in = true, .forward = true,
+	  .has = { "\n\t\tether saddr 02:03:04:05:06:07 accept\n",
+		   "ether type ip meta pkttype host fib daddr type unicast "
+		   "goto pass-up7\n",
+		   "chain pass-up7 {\n\t\tfwd to \"slf7\"\n" },
+	  .lacks = { "type local", "sli7", "bridged" } },
+	{ "with both what arrives is told apart", .in = true, .forward = true,
 	  .ethernet = true, .uplink_in = true,
-	  .has = { "\n\t\tether type ip fwd to \"sli7\"\n" },
-	  .lacks = { "fib daddr" } },
+	  .has = { "fib daddr type unicast goto pass-up7\n\t\tether type ip "
+		   "fib daddr type local fwd to \"sli7\"",
+		   "fib daddr type multicast fwd to \"sli7\"" } },
+	{ "what comes by a bridge is not tracked before it is taken",
+	  .forward = true, .ethernet = true, .uplink_in = true, .bridge = true,
+	  .has = { "iifname \"up7\" ether daddr 0a:00:00:00:00:01 "
+		   "ether saddr != 02:03:04:05:06:07 fib daddr type local "
+		   "meta mark set meta mark | 0x00003000 accept\n",
+		   "fib daddr type unicast goto bridged-new\n",
+		   "chain bridged-new {\n\t\tnotrack\n",
+		   "chain pass-up7 {\n\t\tmeta mark & 0x00003000 == "
+		   "0x00003000 accept\n\t\tfwd to" } },
 	{ "what may answer a probe is taken", .probes = true,
 	  .ethernet = true, .uplink_in = true,
 	  .has = { "\tset expected {\n\t\ttype inet_proto . inet_service\n",
@@ -141,6 +162,7 @@ static void rules_say_what_is_wanted(void **state)
 		how.in = texts[i].in;
 		how.forward = texts[i].forward;
 		how.probes = texts[i].probes;
+		u.bridge = texts[i].bridge;
 		text = printed(&how, &u, 1);
 		for (unsigned k = 0; k < 6 && texts[i].has[k]; k++)
 			if (!strstr(text, texts[i].has[k]))
@@ -224,7 +246,9 @@ static void enter(void)
 		"ip link add up7 index 7 type veth peer name pe7 && "
 		"ip link add up8 index 8 type veth peer name pe8 && "
 		"ip link add slo7 type veth peer name sli7 && "
-		"ip link add slo8 type veth peer name sli8"))
+		"ip link add slo8 type veth peer name sli8 && "
+		"ip link add slf7 type veth peer name slg7 && "
+		"ip link add slf8 type veth peer name slg8"))
 		skip();
 }
 
@@ -269,6 +293,7 @@ static void nft_prints_what_we_print(void **state)
 		how.in = i & 2;
 		how.forward = i & 4;
 		how.probes = i & 16;
+		u[0].bridge = i & 8;
 		n = up(&how, u, 2);
 		ours = printed(&how, u, 2);
 		theirs = space_output("nft list ruleset");

@@ -132,6 +132,8 @@ static void an_uplink_brings_its_descriptors_in_order(void **state)
 	sent[0] = p[0];
 	sent[1] = pair[0];
 	sent[2] = open("/dev/null", O_RDONLY);
+	sent[3] = open("/dev/zero", O_RDONLY);
+	sent[4] = p[1];
 	assert_int_equal(message_send(pair[0], &m, sent, MESSAGE_FDS), 0);
 	assert_int_equal(message_receive(pair[1], &m, fds), 1);
 	for (int i = 0; i < MESSAGE_FDS; i++) {
@@ -142,6 +144,7 @@ static void an_uplink_brings_its_descriptors_in_order(void **state)
 		close(fds[i]);
 	}
 	close(sent[2]);
+	close(sent[3]);
 	close(p[0]);
 	close(p[1]);
 }
@@ -253,9 +256,10 @@ static void descriptors_nobody_asked_for_are_closed(void **state)
 		{99, 0, 3, -EPROTO, 0},
 		{MESSAGE_UPLINK_UP, 0, 2, 1, 2},
 		{MESSAGE_UPLINK_UP, 0, 3, 1, 3},
-		/* Four and more do not fit: what does is not lost. */
-		{MESSAGE_UPLINK_UP, 0, 4, 1, 3},
-		{MESSAGE_UPLINK_UP, 0, 50, 1, 3},
+		{MESSAGE_UPLINK_UP, 0, 5, 1, 5},
+		/* Six and more do not fit: what does is not lost. */
+		{MESSAGE_UPLINK_UP, 0, 6, 1, 5},
+		{MESSAGE_UPLINK_UP, 0, 50, 1, 5},
 		{MESSAGE_LOG, 0, 50, 1, 0},
 	};
 	static struct message m;

@@ -19,7 +19,7 @@
 #include "daemon/exit.h"
 #include "daemon/path.h"
 
-enum place { NOWHERE, TUN, OUT, BACK, SOCK, PLACES };
+enum place { NOWHERE, TUN, OUT, BACK, PASSING, LEAVING, SOCK, PLACES };
 
 static const uint8_t mac_host[6] = {2, 0, 0, 0, 0, 1};
 static const uint8_t mac_peer[6] = {2, 0, 0, 0, 0, 2};
@@ -70,7 +70,7 @@ static void path_open(const char *rules)
 	size = sizeof(*path.shared) +
 	       (path.rules->count + 1) * sizeof(struct rule_counter);
 	path.shared = calloc(1, size);
-	path.tun = (struct way){WAY_ROUTE, DIR_OUT, ours[TUN], NULL};
+	path.tun = (struct way){WAY_ROUTE, DIR_OUT, true, ours[TUN], NULL};
 	path.epoll = epoll_create1(0);
 	path.route_lookup = -1;
 	memcpy(path.marker, marker, 6);
@@ -82,8 +82,12 @@ static void path_open(const char *rules)
 	memcpy(port.mac, mac_host, 6);
 	port.link_len = 14;
 	port.mtu = 1500;
-	port.out = (struct way){WAY_WIRE, DIR_OUT, ours[OUT], &port};
-	port.in = (struct way){WAY_WIRE, DIR_IN, ours[BACK], &port};
+	port.out = (struct way){WAY_WIRE, DIR_OUT, true, ours[OUT], &port};
+	port.in = (struct way){WAY_WIRE, DIR_IN, false, ours[BACK], &port};
+	port.passing = (struct way){WAY_WIRE, DIR_FORWARD, false, ours[PASSING],
+				    &port};
+	port.leaving = (struct way){WAY_WIRE, DIR_FORWARD, true, ours[LEAVING],
+				    &port};
 	port.sock = ours[SOCK];
 	port.queue = queue_new(&queue_defaults);
 	path.ports = &port;
@@ -149,6 +153,7 @@ struct expectation {
 static const uint8_t other[4] = {198, 51, 100, 9};
 
 #define BOTH "capture { dir = {'out', 'in'} } "
+#define PASS "capture { dir = 'forward' } "
 
 static const struct expectation cases[] = {
 	{"by route it goes on by tun0, the TTL made up for", TUN, 64, 10, "",
@@ -201,6 +206,34 @@ static const struct expectation cases[] = {
 	 "rule { action = function(p) return packet { src = '10.0.0.1',"
 	 " dst = '198.51.100.9', udp = { dport = 9 } } end }", TUN, 65, NULL,
 	 NULL, host, other, 1},
+	{"what passes through arrives again, to be routed", PASSING, 1, 10,
+	 PASS, BACK, 1, mac_peer, marker, host, peer, 0},
+	{"under another destination too", PASSING, 64, 10,
+	 PASS "rule { rewrite = { dst = '198.51.100.9' } }", BACK, 64, mac_peer,
+	 marker, host, other, 0},
+	{"however long it grew", PASSING, 64, 1400,
+	 PASS "rule { action = function(p) p.payload = ('x'):rep(2000) end }",
+	 BACK, 64, mac_peer, marker, host, peer, 0},
+	{"a reply to it goes back where it came from", PASSING, 64, 10,
+	 PASS "rule { action = function(p) return p:reply { ttl = 7 } end }",
+	 SOCK, 7, mac_host, mac_host, peer, host, 0},
+	{"a copy of it for elsewhere is routed as it would be", PASSING, 64, 10,
+	 PASS "rule { action = function(p) p.dst = '198.51.100.9' "
+	 "return p:clone() end }",
+	 BACK, 64, mac_peer, marker, host, other, 0},
+	{"what is made up for elsewhere takes the main table there too",
+	 PASSING, 64, 10,
+	 PASS "rule { action = function(p) return packet { src = '10.0.0.7',"
+	 " dst = '198.51.100.9', udp = { dport = 9 } } end }", TUN, 65, NULL,
+	 NULL, (const uint8_t[]){10, 0, 0, 7}, other, 1},
+	{"what was routed already leaves", LEAVING, 63, 10, PASS, SOCK, 63,
+	 mac_peer, mac_host, host, peer, 0},
+	{"but under another destination it is routed anew", LEAVING, 63, 10,
+	 PASS "rule { rewrite = { dst = '198.51.100.9' } }", TUN, 64, NULL,
+	 NULL, host, other, 1},
+	{"a reply to it arrives as if from where it was to go", LEAVING, 63, 10,
+	 PASS "rule { action = function(p) return p:reply { ttl = 7 } end }",
+	 BACK, 7, mac_host, marker, peer, host, 0},
 	{"a rule that fails lets the packet go as it arrived", OUT, 64, 10,
 	 "rule { action = function(p) p.ip.ttl = 3 p.dst = '198.51.100.9' "
 	 "error('no') end }", SOCK, 64, mac_peer, mac_host, host, peer, 0},
@@ -212,9 +245,11 @@ static const struct expectation cases[] = {
 static void feed(enum place in, const uint8_t *frame, size_t n)
 {
 	assert_int_equal(write(theirs[in], frame, n), n);
-	path_read(&path, in == TUN   ? &path.tun
-			 : in == OUT ? &port.out
-				     : &port.in);
+	path_read(&path, in == TUN	  ? &path.tun
+			 : in == OUT	  ? &port.out
+			 : in == BACK	  ? &port.in
+			 : in == PASSING ? &port.passing
+					  : &port.leaving);
 }
 
 static void check_frame(const struct expectation *c, const uint8_t *frame,

@@ -249,6 +249,9 @@ static void a_match_holds_for_what_it_says(void **state)
 	}
 }
 
+/* DIR_FORWARD, taken where it leaves. */
+#define LEAVES ((enum packet_dir)(DIR_FORWARD + 1))
+
 static const struct {
 	enum packet_dir dir;
 	const char *iface;
@@ -272,7 +275,13 @@ static const struct {
 	{DIR_IN, "eth0", {"iif=eth0"}, true},
 	{DIR_IN, "eth0", {"oif=eth0"}, false},
 	{DIR_FORWARD, "eth0", {"iif=eth0"}, true},
-	{DIR_FORWARD, "eth0", {"oif=eth0"}, true},
+	{DIR_FORWARD, "eth0", {"oif=eth0"}, false},
+	{DIR_FORWARD, "eth0", {"oif=!eth1"}, false},
+	{LEAVES, "eth0", {"iif=eth0"}, false},
+	{LEAVES, "eth0", {"iif=!eth1"}, false},
+	{LEAVES, "eth0", {"oif=eth0"}, true},
+	{LEAVES, "eth0", {"oif=!eth1"}, true},
+	{LEAVES, "eth0", {"dir=forward"}, true},
 	{DIR_OUT, NULL, {"oif=eth0"}, false},
 	{DIR_OUT, NULL, {"oif=!eth0"}, false},
 };
@@ -284,12 +293,14 @@ static void direction_and_interface_go_together(void **state)
 		struct packet p = load(syn);
 		struct match *m = match_of(ways[i].cond, 3);
 
-		p.dir = ways[i].dir;
+		p.leaving = ways[i].dir == LEAVES;
+		p.dir = p.leaving ? DIR_FORWARD : ways[i].dir;
 		p.iface = ways[i].iface;
 		if (match_holds(m, &p, NULL) != ways[i].holds)
 			fail_msg("case %zu: %s", i, ways[i].cond[0]);
 		p = load(odd);
-		p.dir = ways[i].dir;
+		p.leaving = ways[i].dir == LEAVES;
+		p.dir = p.leaving ? DIR_FORWARD : ways[i].dir;
 		p.iface = ways[i].iface;
 		if (match_holds(m, &p, NULL) != ways[i].holds)
 			fail_msg("case %zu, odd: %s", i, ways[i].cond[0]);
