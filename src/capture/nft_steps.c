@@ -89,29 +89,34 @@ static void step(struct nft_chain *c, const struct plan *p,
 		nft_drop(r);
 }
 
-static bool rewrites_apart(const struct plan *p, enum packet_dir dir)
+/* 1 << REWRITE_* of all that is rewritten here. */
+static unsigned rewrites_of(const struct plan *p, enum packet_dir dir)
 {
+	unsigned all = 0;
+
 	for (uint32_t i = 0; i < p->steps; i++) {
 		const struct plan_step *s = &p->step[i];
 
 		if (!s->rewrite || !(s->dirs & 1u << dir))
 			continue;
 		for (const struct rewrite *w = s->rule->rewrite; w; w = w->next)
-			if (nft_needs_rule(w))
-				return true;
+			all |= 1u << w->key;
 	}
-	return false;
+	return all;
 }
 
 int nft_steps(struct nft_chain *c, const struct plan *p,
 	      const struct nft_station *at)
 {
+	unsigned rewrites = rewrites_of(p, at->dir);
 	struct nft_rule *r;
 
-	/* Before anything of it has been counted or rewritten here. */
-	if (rewrites_apart(p, at->dir)) {
+	/* Handed over before anything of them was counted or rewritten here. */
+	for (const struct nft_too_hard *h = nft_too_hard; h->rewrites; h++) {
+		if (!(h->rewrites & rewrites))
+			continue;
 		r = nft_rule_add(c);
-		nft_rewrite_too_hard(r);
+		h->is(r);
 		guard(r, at);
 		nft_return(r);
 	}

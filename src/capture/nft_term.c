@@ -610,19 +610,28 @@ void nft_rewrites(struct nft_rule *r, const struct rewrite *w)
 			rewrite(r, w);
 }
 
-static void is_syn(struct nft_rule *r)
+static void is_tcp(struct nft_rule *r)
 {
-	uint8_t proto = IPPROTO_TCP, syn = SYN, none = 0;
+	uint8_t proto = IPPROTO_TCP;
 
 	nft_load_meta(r, NFT_META_L4PROTO);
 	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+}
+
+static void is_syn(struct nft_rule *r)
+{
+	uint8_t syn = SYN, none = 0;
+
+	is_tcp(r);
 	nft_say(r, "tcp flags & syn == syn");
 	nft_load_payload(r, TH, 13, 1);
 	nft_mask(r, &syn, &none, 1);
 	nft_compare(r, NFT_CMP_EQ, &syn, 1);
 }
 
-void nft_rewrite_too_hard(struct nft_rule *r)
+/* An MSS at an odd offset, where the kernel makes a wrong checksum. That it
+ * need not be odd where the option comes first is all that can be asked. */
+static void has_late_mss(struct nft_rule *r)
 {
 	uint16_t option = htons(TCPOPT_MSS << 8 | TCPOPT_MSS_LEN);
 	uint8_t there = 1;
@@ -644,6 +653,40 @@ void nft_rewrite_too_hard(struct nft_rule *r)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
 	nft_compare(r, NFT_CMP_EQ, &there, sizeof(there));
 }
+
+/* A TCP header may be cut off before its checksum: a write to a port would
+ * fail. Without IP options the length tells. */
+static void is_short_tcp(struct nft_rule *r)
+{
+	uint16_t len = htons(40);
+
+	nft_say(r, "meta l4proto tcp");
+	is_tcp(r);
+	nft_say(r, "ip length < %u", ntohs(len));
+	nft_need_ip(r);
+	nft_load_payload(r, NH, 2, sizeof(len));
+	nft_compare(r, NFT_CMP_LT, &len, sizeof(len));
+}
+
+static void is_tcp_behind_options(struct nft_rule *r)
+{
+	uint8_t bits = 0x0f, none = 0, words = 5;
+
+	nft_say(r, "meta l4proto tcp");
+	is_tcp(r);
+	nft_say(r, "ip hdrlength != %u", words);
+	nft_need_ip(r);
+	nft_load_payload(r, NH, 0, sizeof(words));
+	nft_mask(r, &bits, &none, sizeof(bits));
+	nft_compare(r, NFT_CMP_NEQ, &words, sizeof(words));
+}
+
+const struct nft_too_hard nft_too_hard[] = {
+	{1u << REWRITE_MSS, has_late_mss},
+	{1u << REWRITE_SPORT | 1u << REWRITE_DPORT, is_short_tcp},
+	{1u << REWRITE_SPORT | 1u << REWRITE_DPORT, is_tcp_behind_options},
+	{0, NULL},
+};
 
 /* The kernel, too, only ever lowers an MSS. */
 void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)

@@ -20,9 +20,10 @@ void nft_rewrites(struct nft_rule *r, const struct rewrite *w);
 bool nft_needs_rule(const struct rewrite *w);
 void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w);
 
-/* A packet of which the kernel would get such a rewrite wrong: at an odd
- * offset it makes a wrong checksum, and that it need not be odd where the
- * option comes first is all that can be asked. */
-void nft_rewrite_too_hard(struct nft_rule *r);
+/* Packets of which the kernel would get some rewrites wrong. */
+extern const struct nft_too_hard {
+	unsigned rewrites; /* 1 << REWRITE_*; 0: the last */
+	void (*is)(struct nft_rule *r);
+} nft_too_hard[];
 
 #endif

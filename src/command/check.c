@@ -45,7 +45,7 @@ static void print_rule(const struct options *o, const struct plan *plan,
 
 int command_check(const struct command *self, int argc, char **argv)
 {
-	const struct plan_options how = {.sets = true};
+	struct plan_options how = {.sets = true};
 	struct script *script = NULL;
 	struct plan *plan = NULL;
 	const struct ruleset *rs;
@@ -66,6 +66,7 @@ int command_check(const struct command *self, int argc, char **argv)
 	if (r)
 		goto out;
 	rs = script_ruleset(script);
+	how.cut = !o.run.capture.offload;
 	if (plan_make(&plan, rs, &how)) {
 		log_error("check: no memory");
 		r = EXIT_FAILED;

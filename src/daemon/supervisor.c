@@ -445,7 +445,8 @@ static int plan_rules(struct supervisor *s, struct capture_config *capture,
 		      struct error *err)
 {
 	const struct ruleset *rs = script_ruleset(s->cfg->script);
-	const struct plan_options o = {.sets = true};
+	const struct plan_options o = {.sets = true,
+				       .cut = !capture->offload};
 
 	if (s->cfg->audit)
 		return 0;

@@ -76,7 +76,8 @@ static bool has_tcp_ports(const struct plan_steps *list)
 
 /* Another source or destination is a matter of routing, and a UDP checksum
  * may be none at all, which the kernel does not heed. */
-static bool can_rewrite(const struct rule *r, const struct plan_steps *list)
+static bool can_rewrite(const struct rule *r, const struct plan_steps *list,
+			const struct plan_options *o)
 {
 	for (const struct rewrite *w = r->rewrite; w; w = w->next)
 		switch (w->key) {
@@ -84,8 +85,11 @@ static bool can_rewrite(const struct rule *r, const struct plan_steps *list)
 		case REWRITE_DSCP:
 		case REWRITE_ECN:
 		case REWRITE_DF:
-		case REWRITE_ID:
 		case REWRITE_MSS:
+			break;
+		case REWRITE_ID: /* those it is cut into count on from it */
+			if (o->cut)
+				return false;
 			break;
 		case REWRITE_SPORT:
 		case REWRITE_DPORT:
@@ -117,7 +121,7 @@ static enum plan_why judge(const struct maker *m, const struct rule *r)
 	}
 	if (!list->exact)
 		return PLAN_WHY_MATCH;
-	if (!can_rewrite(r, list))
+	if (!can_rewrite(r, list, m->o))
 		return PLAN_WHY_REWRITE;
 	/* Each of its alternatives would count and rewrite for itself. */
 	if (r->constant.kind == VERDICT_NONE && list->count > 1)

@@ -83,6 +83,9 @@ struct plan {
 
 struct plan_options {
 	bool sets; /* sets are held in the kernel as well */
+	/* A packet that stands for several is cut before we see it, but not
+	 * before the kernel does: what they do not share is left to us. */
+	bool cut;
 };
 
 /* 0 or -ENOMEM. The plan borrows from rs, which must stay as it is. */

@@ -5,6 +5,7 @@
  * what is done with what matches.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 
 /* More alternatives than this are not worth a rule each. */
 #define STEPS_MAX 32
+
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
 
 #define PROTO_MAX 255
 #define FLAGS_MAX 255
@@ -322,10 +326,37 @@ static bool payload_is_known(const struct ranges *protos)
 	return true;
 }
 
+/* None of a SYN or a RST stands for several. */
+static bool is_of_one(const struct cond *c)
+{
+	for (uint32_t i = 0; i < c->pub.count; i++) {
+		const struct match_value *v = &c->pub.value[i];
+
+		if (v->negate || !(v->low & (TCP_SYN | TCP_RST)))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the packets that one of TCP or UDP stands for may answer this
+ * differently. */
+static bool differs_when_cut(const struct cond *c, const struct ranges *protos)
+{
+	if (!ranges_has(protos, IPPROTO_TCP) &&
+	    !ranges_has(protos, IPPROTO_UDP))
+		return false;
+	return c->pub.key == MATCH_LEN || c->pub.key == MATCH_PAYLOAD ||
+	       (c->pub.key == MATCH_TCP_FLAGS && !is_of_one(c));
+}
+
 static int one_condition(struct plan_steps *list, const struct cond *c,
 			 const struct ranges *protos,
 			 const struct plan_options *o)
 {
+	if (o->cut && differs_when_cut(c, protos)) {
+		leave_out(list, c->pub.key);
+		return 0;
+	}
 	switch (c->pub.key) {
 	case MATCH_PROTO: /* see protocols */
 	case MATCH_DIR:	  /* see directions */

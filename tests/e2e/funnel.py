@@ -75,7 +75,7 @@ class Packets:
     def broken(self, f):
         """What no kernel makes: only a packet socket sends it."""
         r, kind = self.rng, self.rng.random()
-        if kind < 0.04:
+        if kind < 0.04 and "cut" not in f:
             f["odd"] = r.choice(["version", "header short", "total short",
                                  "total long"])
             if len(f["payload"]) < 20 and f["proto"] != 6 and \
@@ -85,7 +85,7 @@ class Packets:
             short = len(f["payload"]) < 30 and "tcp_options" not in f
             f["doff"] = r.choice([0, 4, 15 if short else 4])
         elif kind < 0.13 and f["proto"] == 6 and not f.get("off"):
-            f["cut"] = r.choice([8, 13, 14, 18])
+            f["cut"] = r.choice([8, 13, 14, 16])
         if kind > 0.9:
             f["trailer"] = r.choice([b"\0" * 18, b"GET ", b"\0\1\2", b"!"])
             # Without payload, what is behind it could be taken for one.
@@ -193,6 +193,13 @@ class Rules:
 
     def match(self):
         r = self.rng
+        if r.random() < 0.2:
+            # What people write most.
+            proto = r.choice(["tcp", "tcp", "udp", "icmp"])
+            key = r.choice(["dport", "sport", "tcp_flags", "payload", "len"]
+                           if proto == "tcp" else ["dport", "payload", "len"]
+                           if proto == "udp" else ["icmp_type", "ttl"])
+            return {"proto": proto, key: self.maybe_not(self.values(key))}
         keys = r.choices(
             ["proto", "src", "dst", "sport", "dport", "icmp_type",
              "icmp_code", "tcp_flags", "dir", "oif", "iif", "dscp", "ttl",

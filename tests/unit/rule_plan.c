@@ -154,16 +154,16 @@ static const struct {
 	{{"ttl=!0-255 : DROP"}, ""},
 };
 
-static void check(const char *const *rules, bool sets, const char *want)
+static void check(const char *const *rules, const struct plan_options *o,
+		  const char *want)
 {
-	const struct plan_options o = {.sets = sets};
 	struct ruleset *rs = ruleset_new();
 	struct plan *p;
 	char *text;
 
 	for (int k = 0; k < 4 && rules[k]; k++)
 		rule_line(rs, rules[k]);
-	assert_int_equal(plan_make(&p, rs, &o), 0);
+	assert_int_equal(plan_make(&p, rs, o), 0);
 	text = printed(p);
 	if (strcmp(text, want))
 		fail_msg("%s: '%s', not '%s'", rules[0], text, want);
@@ -174,17 +174,43 @@ static void check(const char *const *rules, bool sets, const char *want)
 
 static void rules_become_steps(void **state)
 {
+	const struct plan_options o = {.sets = true};
+
 	(void)state;
 	for (size_t i = 0; i < COUNT(plans); i++)
-		check(plans[i].rules, true, plans[i].plan);
+		check(plans[i].rules, &o, plans[i].plan);
+}
+
+static void what_differs_once_it_is_cut_is_left_out(void **state)
+{
+	static const char *const lines[][2] = {
+		{"len=1-99 : DROP", "hand over"},
+		{"proto=tcp len=1-99 : DROP", "hand over proto=6"},
+		{"proto=icmp len=1-99 : DROP", "drop proto=1 len=1-99"},
+		{"proto=udp payload=x : DROP", "hand over proto=17"},
+		{"tcp_flags=F/F : DROP", "hand over proto=6"},
+		{"tcp_flags=!S/SA : DROP", "hand over proto=6"},
+		{"tcp_flags=S/SA : DROP", "drop proto=6 tcp_flags=2/12"},
+		{"proto=tcp : id=0 ACCEPT", "hand over proto=6"},
+		{"proto=tcp : ttl=9 ACCEPT", "accept rewritten proto=6"},
+	};
+	const struct plan_options o = {.cut = true};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		const char *const rules[4] = {lines[i][0]};
+
+		check(rules, &o, lines[i][1]);
+	}
 }
 
 static void a_set_that_the_kernel_has_not_is_left_out(void **state)
 {
 	const char *const rules[4] = {"dst=@ dport=80 proto=tcp : DROP"};
+	const struct plan_options o = {.sets = false};
 
 	(void)state;
-	check(rules, false, "hand over proto=6 dport=80");
+	check(rules, &o, "hand over proto=6 dport=80");
 }
 
 static const struct {
@@ -302,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_become_steps),
+		cmocka_unit_test(what_differs_once_it_is_cut_is_left_out),
 		cmocka_unit_test(a_set_that_the_kernel_has_not_is_left_out),
 		cmocka_unit_test(every_place_has_its_reason),
 		cmocka_unit_test(too_many_rules_are_handed_over),
