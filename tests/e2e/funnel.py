@@ -142,16 +142,18 @@ class Rules:
 
     def address_set(self):
         r = self.rng
-        members = []
+        members, had = [], set()
         for _ in range(r.randint(1, 6)):
             a = r.choice(NEAR + FAR + [GROUP])
             n = r.choice([32, 32, 28, 24, 16, 8, 1, 0])
             keep = (0xffffffff << (32 - n)) & 0xffffffff
             number = int.from_bytes(bytes(map(int, a.split("."))), "big")
             text = ".".join(map(str, (number & keep).to_bytes(4, "big")))
+            if (number & keep, n) in had:
+                continue
+            had.add((number & keep, n))
             text += "" if n == 32 and r.random() < .5 else "/%d" % n
-            if not any(m.lstrip("!") == text for m in members):
-                members.append(("!" if r.random() < 0.3 else "") + text)
+            members.append(("!" if r.random() < 0.3 else "") + text)
         return AddressSet(members, "members.txt" if r.random() < .3 else None)
 
     def values(self, key):
