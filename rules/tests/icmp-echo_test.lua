@@ -56,9 +56,21 @@ test("an ICMP error about a ping is not answered", function()
   expect(t:feed(err).packets).is { err }
 end)
 
-test("a fragment cannot be answered, and goes on", function()
+test("a ping in fragments is not answered, and does not leave whole", function()
   local t = load_rules("../icmp-echo.lua")
-  local p = ping { mf = true }
+  local r = t:feed(ping { mf = true })
+  expect(r.verdict).is("DROP")
+  expect(r.rule).is("fragmented-echo")
+  expect(r.error).is(nil)
+  -- Of a later one nobody knows what it is a fragment of.
+  local later = ping { frag_offset = 185 }
+  expect(t:feed(later).packets).is { later }
+end)
+
+test("an ICMP error in fragments is no ping", function()
+  local t = load_rules("../icmp-echo.lua")
+  local p = packet { dst = "192.0.2.1", mf = true, icmp = { type = 3, code = 3 },
+                     payload = ("x"):rep(48) }
   expect(t:feed(p).packets).is { p }
 end)
 

@@ -19,7 +19,8 @@ struct warnings {
 	const struct options *o;
 	struct warning *list;
 	size_t count, room;
-	unsigned file; /* that is read now */
+	unsigned file;	  /* that is read now; modules come behind the rules */
+	const char *name; /* of it */
 	int failed;
 };
 
@@ -69,9 +70,20 @@ static void rule_warning(void *arg, const struct rule *r, const char *text)
 static void source_warning(void *arg, unsigned line, const char *text)
 {
 	struct warnings *w = arg;
-	const char *name = w->o->words[w->file];
 
-	add(w, w->file, name, strlen(name), line, text);
+	add(w, w->file, w->name, strlen(w->name), line, text);
+}
+
+/* A file that cannot be read a second time (a pipe) was loaded all the same:
+ * of its source nothing is known. */
+static void read_source(struct warnings *w, struct script *s, struct lint *lint,
+			const char *name)
+{
+	struct error err;
+
+	w->name = name;
+	lint->sets_grow |= lint_file(s, name, lint, &err) != 0;
+	w->file++;
 }
 
 static int compare(const void *x, const void *y)
@@ -102,14 +114,12 @@ int warnings_print(const struct options *o, struct script *s)
 {
 	struct warnings w = {.o = o};
 	struct lint lint = {.warn = source_warning, .arg = &w};
-	struct error err;
+	const char *module;
 
-	/* A file that cannot be read a second time (a pipe) was loaded all
-	 * the same: of its source nothing is known. */
-	for (int i = 0; i < o->nwords; i++) {
-		w.file = (unsigned)i;
-		lint.sets_grow |= lint_file(s, o->words[i], &lint, &err) != 0;
-	}
+	for (int i = 0; i < o->nwords; i++)
+		read_source(&w, s, &lint, o->words[i]);
+	for (unsigned i = 0; (module = script_module(s, i)); i++)
+		read_source(&w, s, &lint, module);
 	ruleset_review(script_ruleset(s), lint.sets_grow, rule_warning, &w);
 	if (!w.failed && w.count)
 		qsort(w.list, w.count, sizeof(*w.list), compare);

@@ -15,7 +15,7 @@ struct lint {
 	bool sets_grow; /* set: somewhere a member is added to something */
 };
 
-/* path is a rule file that s has loaded. 0, or -errno and err if it cannot be
+/* path is a rule file or a module that s has loaded. 0, or -errno and err if it cannot be
  * read again. */
 int lint_file(struct script *s, const char *path, struct lint *lint,
 	      struct error *err);

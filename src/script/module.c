@@ -6,12 +6,14 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "script/internal.h"
 
-/* Registry: a table from path to what the module returned. */
+/* Registry: a table from path to what the module returned, and the paths by
+ * number in the order in which they were loaded. */
 static const char modules_key;
 /* Its value while a module runs. */
 static const char running;
@@ -74,6 +76,8 @@ static bool load(lua_State *L, const char *name)
 	lua_pushvalue(L, path);
 	lua_pushvalue(L, -3);
 	lua_rawset(L, -3);
+	lua_pushvalue(L, path);
+	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 	lua_pop(L, 1);
 	return true;
 }
@@ -121,6 +125,19 @@ static int require(lua_State *L)
 			  s->folder ? s->folder : "no folder",
 			  s->rules_dir ? " or " : "",
 			  s->rules_dir ? s->rules_dir : "");
+}
+
+const char *script_module(struct script *s, unsigned i)
+{
+	const char *path = NULL;
+
+	if (i >= INT_MAX || !lua_checkstack(s->L, 2))
+		return NULL;
+	lua_rawgetp(s->L, LUA_REGISTRYINDEX, &modules_key);
+	if (lua_rawgeti(s->L, -1, (lua_Integer)i + 1) == LUA_TSTRING)
+		path = lua_tostring(s->L, -1);
+	lua_pop(s->L, 2);
+	return path;
 }
 
 void module_open(lua_State *L)

@@ -86,6 +86,11 @@ int script_load_text(struct script *s, const char *name, const char *text,
 void script_seal(struct script *s);
 
 const struct ruleset *script_ruleset(const struct script *s);
+
+/* The files that the rules required, by number from 0 on; NULL: no more.
+ * Valid as long as s. */
+const char *script_module(struct script *s, unsigned i);
+
 void script_set_host(struct script *s, const struct script_host *host);
 
 /* How a ruleset_run reaches the functions. Valid as long as s. */

@@ -5,7 +5,8 @@
 # behind "sluice replay": $IN is the capture, $RULES the rule library), rule
 # files of its own where needed, and what is expected: expected.txt on
 # standard output, expected.err on standard error, expected.json with --json,
-# expected.frames in the capture that was written.
+# expected.frames in the capture that was written, expected.files in those that
+# the rules wrote with pcap(), where they did.
 # UPDATE=1 writes the expectations anew: read the difference before it counts.
 set -u
 sluice=$(realpath "${1:?which sluice?}") || exit 2
@@ -45,16 +46,27 @@ run_case() {
 	local got=$tmp/${1%/}
 	# shellcheck disable=SC2034 # args uses it
 	local IN=$got.pcap
-	cd "$1" || return 1
+	# What rules write they write where the program runs: in a copy.
+	cp -r "$1" "$tmp/work"
+	cd "$tmp/work" || return 1
 	replay -w "$got" >"$got.txt" 2>"$got.err" </dev/null
 	echo "status $?" >>"$got.err"
 	replay --json >"$got.json" 2>/dev/null </dev/null
-	cd .. || exit 2
+	local file
+	for file in *.pcap *.pcapng; do
+		[ -e "$file" ] || continue
+		$python "$OLDPWD/frames.py" dump "$file"
+		sed "s|^|$file |" "$file.frames" >>"$got.files"
+	done
+	cd "$OLDPWD" || exit 2
+	rm -rf "$tmp/work"
 }
 
 judge_case() {
 	local case=${1%/} ok=0
-	for what in txt err json frames; do
+	for what in txt err json frames files; do
+		[ $what != files ] || [ -e "$tmp/$case.files" ] ||
+			[ -e "$case/expected.files" ] || continue
 		same "$case/expected.$what" "$case/expected.$what" \
 			"$tmp/$case.$what" || ok=1
 	done
