@@ -6,13 +6,15 @@ import json
 import os
 import re
 import socket
+import time
 
 import pytest
 
 from far import HttpServer, SinkServer, UdpServer
-from host import FAR, FAR1, NEAR0, Host, random_file, sha256
+from host import FAR, FAR1, GOOGLE, NEAR0, Host, random_file, sha256
 from net import wait_for
 from sluice import rule
+from tunnel import INNER_NEAR, Tunnel
 
 ways = pytest.mark.parametrize("way", ["route", "wire"])
 MASK = (1 << 64) - 1
@@ -164,6 +166,45 @@ def test_lag_is_at_least_what_was_asked_for(host, way, dir, least):
         host.settle(cap)
         assert seqs(cap) == list(range(1, 11))
         assert {f.ip.ttl for f in requests(cap)} == {64}
+    no_rule_failed(s)
+
+
+@ways
+@pytest.mark.parametrize("dev", [None, "wg0"])
+def test_lag_on_an_uplink_without_an_ethernet_header(host, way, dev):
+    """A tunnel; sockets bound to it are captured at the wire either way."""
+    with Tunnel(host, FAR), \
+            UdpServer(host.far, GOOGLE, 5011, echo=False) as ear:
+        with host.sluice(rule("lag"), *args(delay=0.25, proto="udp",
+                                            dport=5011), way=way) as s:
+            for n in range(5):
+                sent = time.monotonic()
+                host.udp(b"%d" % n, (GOOGLE, 5011), dev=dev)
+                wait_for(lambda: len(ear.got) == n + 1, "it arrives")
+                assert time.monotonic() - sent >= 0.25
+            # The last of them is as late as the first, and none came twice.
+            host.udp(b"5", (GOOGLE, 5011), dev=dev)
+            wait_for(lambda: len(ear.got) == 6, "it arrives")
+        assert [d.data for d in ear.got] == [b"%d" % n for n in range(6)]
+        assert {(d.ttl, d.peer[0]) for d in ear.got} == {(64, INNER_NEAR)}
+    no_rule_failed(s)
+
+
+@ways
+@pytest.mark.parametrize("dev", [None, "wg0"])
+def test_a_delayed_answer_on_such_an_uplink(host, way, dev):
+    """An echo reply of ours: it arrives from where an answer would have."""
+    with Tunnel(host, FAR), host.sluice("""
+            rule { name = "late",
+                   match = { proto = "icmp", dst = "192.0.2.0/24" },
+                   action = function(pkt)
+                     return pkt:echo_reply { delay = 0.25, ttl = 9 }
+                   end }
+            """, way=way) as s:
+        out = ping(host, 3, *(["-I", dev] if dev else []), dst="192.0.2.77")
+        times = [float(t) for t in re.findall(r"ttl=9 time=([\d.]+)", out)]
+        assert len(times) == 3 and min(times) >= 250, out
+        assert "DUP" not in out, out
     no_rule_failed(s)
 
 
