@@ -216,8 +216,9 @@ TITLES = {
 # other one; user space needs another CPU, and then it is the clock that
 # counts.
 TABLES = [
-    ("plan", "tcp", CPU, True, [NONE, AGAIN] + PLAN_OUT),
-    ("plan", "tcp-received", CPU, True, [NONE, AGAIN] + PLAN_IN),
+    ("plan", "tcp", CPU, True,
+     [NONE, AGAIN, HAND_BOTH, HAND_WIRE] + PLAN_OUT),
+    ("plan", "tcp-received", CPU, True, [NONE, AGAIN, HAND_IN] + PLAN_IN),
     ("plan", "sent", CPU, True,
      [NONE, AGAIN, HAND_OUT, HAND_BOTH, HAND_WIRE, FLOWS_BOTH, FLOWS_WIRE] +
      PLAN_OUT),
@@ -317,7 +318,8 @@ def show(table, figures, lines):
             "(%.1f)" % statistics.median(figures.of(line.name, other)),
             "%.1f" % statistics.median(figures.of(line.name, LOST)),
             ratios["none"], ratios["hand"] if hands else
-            ratio_text(figures.ratio(line.name, NONE.name, other)),
+            ratio_text(figures.ratio(line.name, NONE.name, other))
+            if line is not NONE else "",
             promise_text(figures, line, kind, what, base))).rstrip(),
             flush=True)
 
