@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "capture/internal.h"
+#include "rule/plan.h"
 
 #define TUN_MTU	      65535
 #define TUN_QUEUE_LEN 1000
@@ -144,7 +145,8 @@ static int rules_put(struct capture *c, struct error *err)
 	for (unsigned i = 0; i < c->ports; i++)
 		list[i] = &c->port[i].u;
 	r = nft_up(c->nft, &c->how, list, c->ports, &why);
-	if (r && r != -EPERM && r != -EEXIST && c->how.plan) {
+	if (r && r != -EPERM && r != -EEXIST && c->how.plan &&
+	    !plan_asks_sender(c->how.plan)) {
 		/* It may be the plan that asks too much of this kernel. */
 		c->how.plan = NULL;
 		r = nft_up(c->nft, &c->how, list, c->ports, err);
@@ -177,6 +179,7 @@ static const struct step opening[] = {
 	{ "address", address_put, NULL },
 	{ "watch", watch_open, watch_close },
 	{ "uplinks", links_look, links_close },
+	{ "senders", senders_open, senders_close },
 	{ "mode", mode_decide, NULL },
 };
 
@@ -266,6 +269,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	if (strlen(cfg->dev) < sizeof(c->dev))
 		c->cfg.dev = c->dev;
 	c->rt = c->watch = c->nf_watch = NETLINK_NONE;
+	c->cgroup = CGROUP_NONE;
 	c->epoll = -1;
 	c->mode = CAPTURE_AUTO;
 	c->look_at = -1;
@@ -278,6 +282,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.forward = cfg->forward;
 	c->how.probes = cfg->probes;
 	c->how.plan = cfg->plan;
+	c->how.cgroups = -1;
 }
 
 /* Locally administered, unicast, and nobody's: 46 random bits. */
@@ -397,17 +402,21 @@ int capture_handle(struct capture *c, struct error *err)
 	c->stale_links = c->stale_routes = false;
 	c->stale_ours = c->stale_nft = false;
 	m = mode_handle(c, r ? NULL : err);
+	r = r ? r : m;
+	m = senders_handle(c, r ? NULL : err);
 	return r ? r : m;
 }
 
 int64_t capture_timeout(const struct capture *c)
 {
-	int64_t left;
+	int64_t senders = senders_timeout(c), left;
 
 	if (c->look_at < 0)
-		return -1;
+		return senders;
 	left = c->look_at - clock_monotonic();
-	return left > 0 ? left : 0;
+	if (left < 0)
+		left = 0;
+	return senders >= 0 && senders < left ? senders : left;
 }
 
 int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,

@@ -9,7 +9,7 @@
  * of each uplink hands what carries no SEEN bit to a TAP of ours (a TUN where
  * the uplink has no Ethernet header). Everything here dies with the process
  * that opened it, but one ip rule (and an accept in FORWARD chains that
- * needed one), which capture_clean removes.
+ * needed one; with cfg.only a cgroup), which capture_clean removes.
  */
 #ifndef SLUICE_CAPTURE_CAPTURE_H
 #define SLUICE_CAPTURE_CAPTURE_H
@@ -49,6 +49,8 @@ struct capture_config {
 	/* What the kernel decides before a packet comes to us; NULL: nothing.
 	 * Borrowed. */
 	const struct plan *plan;
+	bool only; /* nothing but what those send that called capture_join,
+		      and what they started */
 	const char *fail_at; /* tests: the step that is made to fail, or NULL */
 };
 void capture_defaults(struct capture_config *cfg);
@@ -118,6 +120,10 @@ int capture_down(struct capture *c, struct error *err);
 /* Removes the devices. c may be NULL. Calls capture_down if needed. */
 void capture_close(struct capture *c);
 
+/* In a forked child that becomes the command: cfg.only is about it from here
+ * on, and about all it starts. 0 (always, without cfg.only) or -errno. */
+int capture_join(const struct capture *c);
+
 /* In a forked child: closes what only the owner may hold (the netlink
  * sockets: the kernel removes our tables when the last copy is closed). */
 void capture_forget(struct capture *c);
@@ -164,7 +170,8 @@ bool capture_offload(const struct capture *c);		/* what was granted */
  * ip rule and route; uplinks as they are now. Needs no privilege. */
 int capture_print(const struct capture_config *cfg, FILE *f);
 
-/* Removes what a killed instance left behind in this network namespace.
+/* Removes what a killed instance left behind in this network namespace, and
+ * cgroups of such wherever they ran.
  * Returns how many things were removed, or -errno. */
 int capture_clean(struct error *err);
 

@@ -145,7 +145,7 @@ int capture_check(struct capture *c, struct error *err)
 int capture_clean(struct error *err)
 {
 	struct netlink rt = NETLINK_NONE;
-	int r = capture_alive(), rules, accepts;
+	int r = capture_alive(), rules, accepts, groups;
 
 	if (r < 0)
 		return error_set(err, r, "asking nftables for its tables: %s",
@@ -163,5 +163,8 @@ int capture_clean(struct error *err)
 	if (rules < 0)
 		return rules;
 	accepts = nft_accept_remove(err);
-	return accepts < 0 ? accepts : rules + accepts;
+	if (accepts < 0)
+		return accepts;
+	groups = cgroup_clean(err);
+	return groups < 0 ? groups : rules + accepts + groups;
 }

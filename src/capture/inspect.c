@@ -13,6 +13,7 @@
 
 #include "capture/nft_build.h"
 #include "capture/survey.h"
+#include "rule/plan.h"
 
 #define LEGACY_LIST "/proc/net/ip_tables_names"
 
@@ -98,6 +99,11 @@ static int insisted(struct nft_how *how, const struct nft_sight *s,
 				 "after tun0 only, and %s, which then finds "
 				 "none; use --capture wire", s->nat,
 				 s->stateful);
+	if (s->nat[0] && (how->only.id || plan_asks_sender(how->plan)))
+		return error_set(err, -ENOTSUP, "--capture route cannot tell "
+				 "senders apart here: %s, so all of it would "
+				 "have to go by tun0; use --capture wire",
+				 s->nat);
 	if (s->rpf[0])
 		return error_set(err, -ENOTSUP, "--capture route cannot work "
 				 "here: %s, and would not find it for packets "

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "capture/capture.h"
+#include "capture/cgroup.h"
 #include "capture/netlink.h"
 #include "capture/nft.h"
 
@@ -60,6 +61,9 @@ struct capture {
 	struct nft *nft; /* owns our tables */
 	int epoll;	 /* capture_fd: both watches */
 
+	struct cgroup cgroup; /* with cfg.only */
+	uint64_t senders;     /* a picture of the cgroups that rules name */
+	int64_t senders_at;   /* ns; when to look at them again */
 	enum capture_mode mode; /* what was decided: ROUTE or WIRE */
 	char why[NFT_WHY_MAX];
 	struct nft_how how;
@@ -145,6 +149,14 @@ int mode_decide(struct capture *c, struct error *err);
 void mode_stale(struct capture *c);
 /* Decides if it is time to. */
 int mode_handle(struct capture *c, struct error *err);
+
+/* ---- senders.c: cgroups ------------------------------------------------- */
+
+int senders_open(struct capture *c, struct error *err);
+int senders_close(struct capture *c, struct error *err);
+/* Looks at them if it is time to; ns until it is, -1: never. */
+int senders_handle(struct capture *c, struct error *err);
+int64_t senders_timeout(const struct capture *c);
 
 /* ---- wire.c: the devices of one uplink ---------------------------------- */
 

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "capture/capture.h"
+#include "capture/cgroup.h"
 #include "rule/set_flat.h"
 
 /* The devices that stand for an uplink: what leaves by it, what arrives. */
@@ -39,6 +40,10 @@ struct nft_how {
 	/* What is decided before it comes to us; NULL: nothing. Borrowed, and
 	 * the same while up. Its sets are held in both tables. */
 	const struct plan *plan;
+	int cgroups; /* see cgroup_root; -1: nobody asks for any */
+	struct cgroup_place only; /* take only what this cgroup's processes
+				     send; without an id: take all */
+	const char *only_path;	  /* its, for people; borrowed */
 };
 
 /* ---- our tables (nft.c): they live as long as the socket behind this ---- */

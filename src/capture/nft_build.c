@@ -20,6 +20,7 @@
 
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
+#include "capture/nft_term.h"
 
 /* What older headers of the kernel lack. */
 #define HOOK_INGRESS 0
@@ -28,11 +29,13 @@
 /* After the chains that set marks of others, so that theirs are seen. */
 #define DECIDE_PRIORITY 199
 #define DIVERT_PRIORITY 200
+#define TOLD_PRIORITY	201
 /* After every filter: what is dropped there needs no mark. */
 #define THROUGH_PRIORITY 1000
 
 /* Chains that others jump to. */
 #define MARKED	 "marked"
+#define OWN	 "own"
 #define PLAN_OUT "plan-out"
 #define PLAN_IN	 "plan-in"
 
@@ -94,10 +97,20 @@ bool nft_decides(const struct plan *p, enum packet_dir dir)
 	return p && !plan_hands_over_all(p, dir);
 }
 
+/*
+ * Which cgroup a packet is from is known in the output hook alone. Then all is
+ * decided there, and what leaves is told by its mark: whatever has DIVERT is
+ * handed over, and what has SEEN alone passes.
+ */
+static bool tells(const struct nft_how *how)
+{
+	return how->only.id || plan_asks_cgroup(how->plan);
+}
+
 /* By route, what has to be tracked after tun0 must go there. */
 static const struct plan *plan_by_route(const struct nft_how *how)
 {
-	return how->route && !how->notrack &&
+	return (tells(how) || (how->route && !how->notrack)) &&
 			       nft_decides(how->plan, DIR_OUT)
 		       ? how->plan
 		       : NULL;
@@ -126,13 +139,17 @@ void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 
 static void plan_chains(struct nft_plan *p, const struct nft_how *how)
 {
+	struct nft_station at = { .dir = DIR_OUT, .seen = how->seen,
+				  .cgroups = how->cgroups };
+
+	if (tells(how))
+		at.within = how->divert | how->seen;
 	if (plan_by_route(how))
-		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan,
-			       &(struct nft_station){ .dir = DIR_OUT,
-						      .seen = how->seen });
-	if (nft_decides(how->plan, DIR_OUT))
-		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan,
-			       &(struct nft_station){ .dir = DIR_OUT });
+		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan, &at);
+	at = (struct nft_station){ .dir = DIR_OUT,
+				   .unknown = 1u << MATCH_CGROUP };
+	if (nft_decides(how->plan, DIR_OUT) && !how->only.id)
+		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan, &at);
 	if (how->in && nft_decides(how->plan, DIR_IN))
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan,
 			       &(struct nft_station){ .dir = DIR_IN,
@@ -187,6 +204,50 @@ static void marked(struct nft_plan *p, const struct nft_how *how)
 }
 
 /*
+ * What is known of all that the host sends, or of one command. By route DIVERT
+ * alone would be sent to tun0, and not all of it can be; but both bits mean
+ * something else where it leaves beside what passes through.
+ */
+static void decide_and_tell(struct nft_plan *p, const struct nft_how *how,
+			    struct nft_chain *c)
+{
+	uint32_t both = how->divert | how->seen;
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_marked(r);
+	nft_mark_clear(r, both);
+	never_leaves(c);
+	if (how->only.id) {
+		r = nft_rule_add(c);
+		nft_socket_cgroup(r, how->only_path, &how->only);
+		nft_goto(r, OWN);
+		c = nft_chain_add(p, &(struct nft_chain){
+			.family = NFPROTO_IPV4,
+			.name = OWN,
+		});
+	}
+	if (plan_by_route(how)) {
+		r = nft_rule_add(c);
+		nft_jump(r, PLAN_OUT);
+	}
+	nft_mark_or(nft_rule_add(c), how->route ? both : how->divert);
+	if (!how->route || !how->forward)
+		return;
+	c = nft_chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "told",
+		.type = "filter",
+		.hook = NF_INET_LOCAL_OUT,
+		.hook_name = "output",
+		.priority = TOLD_PRIORITY,
+		.priority_name = "201",
+	});
+	r = nft_rule_add(c);
+	nft_mark_has(r, both);
+	nft_mark_clear(r, how->seen);
+}
+
+/*
  * What is decided here is marked as such, and what is to be handed over gets
  * both bits: in a chain of this type nothing is routed again.
  */
@@ -201,8 +262,13 @@ static void decide(struct nft_plan *p, const struct nft_how *how)
 		.priority = DECIDE_PRIORITY,
 		.priority_name = "199",
 	});
-	struct nft_rule *r = nft_rule_add(c);
+	struct nft_rule *r;
 
+	if (tells(how)) {
+		decide_and_tell(p, how, c);
+		return;
+	}
+	r = nft_rule_add(c);
 	nft_marked(r);
 	nft_goto(r, MARKED);
 	if (!how->route)
@@ -236,6 +302,11 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 	});
 	r = nft_rule_add(c);
 	nft_mark_is(r, how->divert | how->seen);
+	/* See leave_to_wire. */
+	if (tells(how)) {
+		nft_ttl_to(r, 253);
+		nft_daddr_type(r, RTN_UNICAST);
+	}
 	nft_mark_set(r, how->divert);
 }
 
@@ -350,6 +421,16 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 
 	if (how->forward)
 		nft_pass_leaving(p, c, how, u);
+	if (tells(how)) {
+		/* If it was sent to tun0, its socket is bound to a device. */
+		r = nft_rule_add(c);
+		nft_mark_has(r, how->divert);
+		nft_protocol_ip(r);
+		nft_hand_over(c, r, NFT_OUT_DEVICE, u);
+	}
+	/* Of others nothing is wanted. */
+	if (how->only.id)
+		return;
 	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
@@ -449,7 +530,8 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	if (how->forward)
 		nft_pass_chains(p, how, list, count);
 	track_once(p, how);
-	marked(p, how);
+	if (!tells(how))
+		marked(p, how);
 	decide(p, how);
 	divert(p, how);
 	through(p, how);

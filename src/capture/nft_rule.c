@@ -136,6 +136,12 @@ void nft_ttl_from(struct nft_rule *r, uint8_t ttl)
 	ttl_compare(r, NFT_CMP_GTE, ttl);
 }
 
+void nft_ttl_to(struct nft_rule *r, uint8_t ttl)
+{
+	nft_say(r, "ip ttl <= %u", ttl);
+	ttl_compare(r, NFT_CMP_LTE, ttl);
+}
+
 static const char *type_name(unsigned type)
 {
 	switch (type) {

@@ -52,6 +52,7 @@ void nft_mark_is(struct nft_rule *r, uint32_t mark);
 void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */
 void nft_ttl_is(struct nft_rule *r, uint8_t ttl);
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl);	/* and above */
+void nft_ttl_to(struct nft_rule *r, uint8_t ttl);	/* and below */
 void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
 void nft_daddr_type_not(struct nft_rule *r, unsigned type);
 /* One of these, n of them. */

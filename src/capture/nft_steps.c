@@ -40,11 +40,11 @@ static bool may_hold(const struct plan_step *s, const struct nft_station *at)
 /* What meets a step that is not to be handed over meets none that is, even if
  * it goes on: else the plan would hand it over at once. */
 static void ask(struct nft_chain *c, const struct plan *p,
-		const struct plan_step *s)
+		const struct plan_step *s, const struct nft_station *at)
 {
 	struct nft_rule *r = nft_rule_add(c);
 
-	nft_terms(r, p, s);
+	nft_terms(r, p, s, at->cgroups);
 	if (s->act == STEP_HAND_OVER)
 		nft_return(r);
 	else
@@ -69,12 +69,12 @@ static void step(struct nft_chain *c, const struct plan *p,
 		if (!nft_needs_rule(w))
 			continue;
 		r = nft_rule_add(c);
-		nft_terms(r, p, s);
+		nft_terms(r, p, s, at->cgroups);
 		guard(r, at);
 		nft_rewrite_apart(r, w);
 	}
 	r = nft_rule_add(c);
-	nft_terms(r, p, s);
+	nft_terms(r, p, s, at->cgroups);
 	guard(r, at);
 	if (s->act == STEP_HAND_OVER) {
 		nft_return(r);
@@ -124,7 +124,7 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 		if (!may_hold(&p->step[i], at))
 			continue;
 		if (at->asks)
-			ask(c, p, &p->step[i]);
+			ask(c, p, &p->step[i], at);
 		else
 			step(c, p, &p->step[i], at);
 	}

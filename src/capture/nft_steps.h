@@ -22,6 +22,7 @@ struct nft_station {
 	unsigned unknown; /* 1 << MATCH_*: a condition on it never holds */
 	bool asks; /* nothing is done but to return with what is to be handed
 		      over */
+	int cgroups; /* see cgroup_root */
 	/* Only packets to these destinations (RTN_*) are meant; none: all. */
 	unsigned type[4];
 	unsigned types;

@@ -32,6 +32,8 @@ enum {
 	TYPE_INET_SERVICE = 13,
 	TYPE_ICMP_TYPE = 14,
 	TYPE_TCP_FLAG = 15,
+	TYPE_UID = 24,
+	TYPE_GID = 25,
 	TYPE_ICMP_CODE = 32,
 	TYPE_DSCP = 36,
 };
@@ -61,7 +63,16 @@ static const struct place places[MATCH_KEYS] = {
 	[MATCH_LEN] = { "ip length", NH, 2, 2, 65535, TYPE_INTEGER, 0 },
 	/* Not a place in the packet, but a number like the others. */
 	[MATCH_PROTO] = { "meta l4proto", TH, 0, 1, 255, TYPE_INET_PROTO, 0 },
+	[MATCH_USER] = { "meta skuid", 0, 0, 4, UINT32_MAX - 1, TYPE_UID, 0 },
+	[MATCH_GROUP] = { "meta skgid", 0, 0, 4, UINT32_MAX - 1, TYPE_GID, 0 },
 };
+
+/* These two the kernel has in the order of the host; to be compared with more
+ * than one value they are turned. */
+static bool is_of_host(enum match_key key)
+{
+	return key == MATCH_USER || key == MATCH_GROUP;
+}
 
 /* ---- text ---------------------------------------------------------------- */
 
@@ -204,10 +215,12 @@ static void say_place(struct nft_rule *r, const struct plan_step *s,
 
 /* ---- numbers ------------------------------------------------------------- */
 
-static void store(uint8_t *b, const struct place *p, uint32_t v)
+static void store(uint8_t *b, const struct place *p, uint32_t v, bool ordered)
 {
 	v <<= p->shift;
-	if (p->len == 1)
+	if (!ordered && is_of_host((enum match_key)(p - places)))
+		memcpy(b, &v, sizeof(v));
+	else if (p->len == 1)
 		b[0] = (uint8_t)v;
 	else if (p->len == 2)
 		put_be16(b, (uint16_t)v);
@@ -215,13 +228,34 @@ static void store(uint8_t *b, const struct place *p, uint32_t v)
 		put_be32(b, v);
 }
 
-static void load(struct nft_rule *r, enum match_key key)
+/* Whose socket it is, as it is stored by store(). */
+static void load_owner(struct nft_rule *r, enum match_key key, bool ordered)
+{
+	struct nftnl_expr *e;
+
+	nft_load_meta(r, key == MATCH_USER ? NFT_META_SKUID : NFT_META_SKGID);
+	e = ordered ? nft_add(r, "byteorder") : NULL;
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_LEN, 4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SIZE, 4);
+}
+
+/* ordered: to be compared with more than one value. */
+static void load(struct nft_rule *r, enum match_key key, bool ordered)
 {
 	const struct place *p = &places[key];
 	uint8_t bits = (uint8_t)(p->max << p->shift), none = 0;
 
 	if (key == MATCH_PROTO) {
 		nft_load_meta(r, NFT_META_L4PROTO);
+		return;
+	}
+	if (is_of_host(key)) {
+		load_owner(r, key, ordered);
 		return;
 	}
 	if (p->base == NH)
@@ -239,8 +273,8 @@ static void in_range(struct nft_rule *r, const struct place *p, uint32_t op,
 
 	if (!e)
 		return;
-	store(a, p, low);
-	store(b, p, high);
+	store(a, p, low, true);
+	store(b, p, high, true);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_RANGE_SREG, NFT_REG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_RANGE_OP, op);
 	if (nftnl_expr_set(e, NFTNL_EXPR_RANGE_FROM_DATA, a, p->len) < 0 ||
@@ -253,7 +287,7 @@ static void compare(struct nft_rule *r, const struct place *p, uint32_t op,
 {
 	uint8_t b[4];
 
-	store(b, p, v);
+	store(b, p, v, op != NFT_CMP_EQ && op != NFT_CMP_NEQ);
 	nft_compare(r, op, b, p->len);
 }
 
@@ -264,7 +298,7 @@ static void one_range(struct nft_rule *r, const struct plan_step *s,
 {
 	const struct place *p = &places[key];
 	char word[2 * WORD], text[2 * WORD + 4];
-	int bits = p->len == 4 ? prefix_bits(low, high) : -1;
+	int bits = p->type == TYPE_IPADDR ? prefix_bits(low, high) : -1;
 	const char *sign = negate ? "!= " : "";
 	uint32_t op = negate ? NFT_CMP_NEQ : NFT_CMP_EQ, v = low;
 
@@ -281,7 +315,7 @@ static void one_range(struct nft_rule *r, const struct plan_step *s,
 	}
 	snprintf(text, sizeof(text), "%s%s", sign, word);
 	say_place(r, s, key, text);
-	load(r, key);
+	load(r, key, low != high);
 	if (low == high || op == NFT_CMP_GTE || op == NFT_CMP_LTE) {
 		compare(r, p, op, v);
 	} else if (bits >= 0) {
@@ -293,6 +327,12 @@ static void one_range(struct nft_rule *r, const struct plan_step *s,
 		in_range(r, p, negate ? NFT_RANGE_NEQ : NFT_RANGE_EQ, low,
 			 high);
 	}
+}
+
+/* Nothing comes behind it; an id has one more that is none. */
+static bool is_last(enum match_key key, u128 value)
+{
+	return value == (is_of_host(key) ? UINT32_MAX : places[key].max);
 }
 
 static void many_ranges(struct nft_rule *r, const struct plan_step *s,
@@ -319,16 +359,16 @@ static void many_ranges(struct nft_rule *r, const struct plan_step *s,
 	snprintf(text + used, room - used, " }");
 	say_place(r, s, t->key, text);
 	free(text);
-	load(r, t->key);
+	load(r, t->key, true);
 	a = nft_lookup_anon(r, p->type, p->len, wide);
 	for (uint32_t i = 0; i < t->ranges.count; i++) {
 		const struct range *x = &t->ranges.range[i];
 		uint8_t from[4], behind[4];
 
-		store(from, p, (uint32_t)x->low);
-		store(behind, p, (uint32_t)x->high + 1);
+		store(from, p, (uint32_t)x->low, true);
+		store(behind, p, (uint32_t)x->high + 1, true);
 		nft_anon_add(r, a, from,
-			     wide && x->high != p->max ? behind : NULL,
+			     wide && !is_last(t->key, x->high) ? behind : NULL,
 			     p->len);
 	}
 }
@@ -440,13 +480,31 @@ static void in_set(struct nft_rule *r, const struct plan *p,
 		i++;
 	nft_set_name(i, name);
 	nft_say(r, "%s @%s", places[t->key].name, name);
-	load(r, t->key);
+	load(r, t->key, false);
 	nft_lookup(r, name);
 }
 
-static void term(struct nft_rule *r, const struct plan *p,
-		 const struct plan_step *s, const struct plan_term *t)
+void nft_socket_cgroup(struct nft_rule *r, const char *path,
+		       const struct cgroup_place *place)
 {
+	struct nftnl_expr *e;
+
+	nft_say(r, "socket cgroupv2 level %u \"%s\"", place->level, path);
+	e = nft_add(r, "socket");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_SOCKET_KEY, NFT_SOCKET_CGROUPV2);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_SOCKET_DREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_SOCKET_LEVEL, place->level);
+	nft_compare(r, NFT_CMP_EQ, &place->id, sizeof(place->id));
+}
+
+static void term(struct nft_rule *r, const struct plan *p,
+		 const struct plan_step *s, const struct plan_term *t,
+		 int cgroups)
+{
+	struct cgroup_place place;
+
 	size_t used = r->used;
 
 	switch (t->kind) {
@@ -465,6 +523,10 @@ static void term(struct nft_rule *r, const struct plan *p,
 	case TERM_BYTES:
 		payload(r, t);
 		break;
+	case TERM_CGROUP:
+		cgroup_find(cgroups, t->text, &place);
+		nft_socket_cgroup(r, t->text, &place);
+		break;
 	}
 	if (t->key == MATCH_PROTO && goes_without_saying(s, t) && r->text) {
 		r->text[used] = '\0';
@@ -478,7 +540,8 @@ static int rank(const struct plan_term *t)
 {
 	if (t->key == MATCH_PROTO)
 		return 0;
-	if (t->kind == TERM_SET || t->kind == TERM_BYTES)
+	if (t->kind == TERM_SET || t->kind == TERM_BYTES ||
+	    match_key_is_kernel(t->key))
 		return 3;
 	return places[t->key].name && places[t->key].base == TH ? 1 : 2;
 }
@@ -501,12 +564,12 @@ static bool may_be_later_fragment(const struct plan_step *s)
 }
 
 void nft_terms(struct nft_rule *r, const struct plan *p,
-	       const struct plan_step *s)
+	       const struct plan_step *s, int cgroups)
 {
 	for (int k = 0; k <= 3; k++)
 		for (uint32_t i = 0; i < s->terms; i++)
 			if (rank(&s->term[i]) == k)
-				term(r, p, s, &s->term[i]);
+				term(r, p, s, &s->term[i], cgroups);
 	if (may_be_later_fragment(s))
 		frag_off(r, 0x1fff, false);
 }

@@ -5,12 +5,18 @@
 #ifndef SLUICE_CAPTURE_NFT_TERM_H
 #define SLUICE_CAPTURE_NFT_TERM_H
 
+#include "capture/cgroup.h"
 #include "capture/nft_rule.h"
 #include "rule/plan.h"
 
-/* All terms of a step, the cheap ones first. */
+/* All terms of a step, the cheap ones first. cgroups: see cgroup_root. */
 void nft_terms(struct nft_rule *r, const struct plan *p,
-	       const struct plan_step *s);
+	       const struct plan_step *s, int cgroups);
+
+/* Of a socket that was made in this cgroup or below it. Only where packets
+ * are sent from (the output hook) and are received. */
+void nft_socket_cgroup(struct nft_rule *r, const char *path,
+		       const struct cgroup_place *place);
 
 /* What is rewritten of every packet that got so far; a rewrite that not all
  * have a place for is left out, see nft_rewrite_apart. */

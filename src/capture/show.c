@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rule/plan.h"
+
 /* Without privilege nftables says nothing: then as if nobody minded. */
 static enum capture_mode guess(struct capture *c)
 {
@@ -50,8 +52,12 @@ int capture_print(const struct capture_config *cfg, FILE *f)
 	r = netlink_open(&c->rt, NETLINK_ROUTE);
 	if (!r)
 		r = links_find(c, NULL);
+	if (plan_asks_cgroup(cfg->plan))
+		c->how.cgroups = cgroup_root(NULL);
 	if (!r)
 		r = print(c, f);
+	if (c->how.cgroups >= 0)
+		close(c->how.cgroups);
 	netlink_close(&c->rt);
 	free(c);
 	return r;

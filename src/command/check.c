@@ -45,9 +45,9 @@ static void print_rule(const struct options *o, const struct plan *plan,
 
 int command_check(const struct command *self, int argc, char **argv)
 {
-	struct plan_options how = {.sets = true};
 	struct script *script = NULL;
 	struct plan *plan = NULL;
+	struct error err;
 	const struct ruleset *rs;
 	struct options o;
 	bool done;
@@ -66,9 +66,8 @@ int command_check(const struct command *self, int argc, char **argv)
 	if (r)
 		goto out;
 	rs = script_ruleset(script);
-	how.cut = !o.run.capture.offload;
-	if (plan_make(&plan, rs, &how)) {
-		log_error("check: no memory");
+	if (supervisor_plan(&o.run, rs, &plan, &err)) {
+		log_error("check: %s", err.text);
 		r = EXIT_FAILED;
 		goto out;
 	}

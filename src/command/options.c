@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rule/plan.h"
+
 #define HELP_RULES                                                             \
 	"  --arg NAME=VALUE      args.NAME in the rules (repeatable)\n"          \
 	"  --instructions N      Lua instructions a call may take (1000000)\n"   \
@@ -30,6 +32,8 @@ const char options_help_check[] = HELP_CAPTURE HELP_RULES;
 const char options_help_capture[] = HELP_CAPTURE;
 const char options_help_run[] =
 	"  --audit               show each packet while the rules run\n"
+	"  --only                take what CMD and its children send, nothing\n"
+	"                        else\n"
 	HELP_CAPTURE HELP_RULES;
 const char options_help_replay[] =
 	"  -w, --write FILE      write the packets that go on to this file\n"
@@ -43,6 +47,7 @@ enum option_id {
 	OPTION_HELP = 256,
 	OPTION_ARG,
 	OPTION_AUDIT,
+	OPTION_ONLY,
 	OPTION_JSON,
 	OPTION_CAPTURE,
 	OPTION_DEV,
@@ -69,6 +74,7 @@ static const struct known_option {
 	{"help", OPTION_HELP, false, ~0u},
 	{"arg", OPTION_ARG, true, TAKES_RULES},
 	{"audit", OPTION_AUDIT, false, TAKES_COMMAND},
+	{"only", OPTION_ONLY, false, TAKES_COMMAND},
 	{"json", OPTION_JSON, false, TAKES_CAPTURE | TAKES_JSON},
 	{"capture", OPTION_CAPTURE, true, TAKES_CAPTURE},
 	{"dev", OPTION_DEV, true, TAKES_CAPTURE},
@@ -229,6 +235,9 @@ static int option_apply(struct options *o, enum option_id id, char *value)
 	case OPTION_AUDIT:
 		o->run.audit = true;
 		break;
+	case OPTION_ONLY:
+		c->only = true;
+		break;
 	case OPTION_JSON:
 		o->run.json = true;
 		break;
@@ -379,22 +388,28 @@ int options_load(const struct options *o, struct script **s)
 	return 0;
 }
 
+static bool only_is_possible(const struct options *o)
+{
+	const char *why = NULL;
+
+	if (!o->run.command)
+		why = "which command? Name it behind '--'";
+	else if (o->run.capture.in || o->run.capture.forward)
+		why = "the rules capture what arrives or passes through, and "
+		      "nobody can tell whom that is for";
+	if (why)
+		log_error("--only: %s", why);
+	return !why;
+}
+
 int options_apply(struct options *o, struct script *s)
 {
 	const struct ruleset *rs = script_ruleset(s);
+	struct plan *plan;
 	struct error err;
 
 	o->run.script = s;
 	for (const struct rule *r = rs->first; r; r = r->next) {
-		enum match_key key = match_asks_kernel(r->match);
-
-		if (key != MATCH_KEYS) {
-			log_error("rule %s (%s): %s: only the kernel can tell "
-				  "whose packet it is, and matching by it is "
-				  "not supported yet", r->name, r->origin,
-				  match_key_name(key));
-			return EXIT_USAGE;
-		}
 		/* A function may send to anywhere. */
 		o->run.capture.elsewhere |= r->action || r->where;
 		for (const struct rewrite *w = r->rewrite; w; w = w->next)
@@ -410,6 +425,13 @@ int options_apply(struct options *o, struct script *s)
 		o->run.capture.workers = 1;
 	}
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
+	if (supervisor_plan(&o->run, rs, &plan, &err)) {
+		log_error("%s", err.text);
+		return EXIT_USAGE;
+	}
+	plan_free(plan);
+	if (o->run.capture.only && !only_is_possible(o))
+		return EXIT_USAGE;
 	if (isolate_user_find(&o->run.user, o->user, &err)) {
 		log_error("%s", err.text);
 		return EXIT_USAGE;

@@ -216,6 +216,7 @@ static void worker_messages(struct supervisor *s, struct crew_member *m)
 static void command_start(struct supervisor *s)
 {
 	char **argv = s->cfg->command;
+	int r;
 
 	s->command = fork();
 	if (s->command < 0) {
@@ -227,6 +228,12 @@ static void command_start(struct supervisor *s)
 	}
 	if (s->command)
 		return;
+	r = capture_join(s->capture);
+	if (r) {
+		log_error("cannot run %s in a cgroup of its own: %s", argv[0],
+			  strerror(-r));
+		_exit(126);
+	}
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	execvp(argv[0], argv);
@@ -440,19 +447,44 @@ static void say_capturing(const struct supervisor *s)
 		 capture_mode_why(s->capture));
 }
 
+int supervisor_plan(const struct supervisor_config *cfg,
+		    const struct ruleset *rs, struct plan **plan,
+		    struct error *err)
+{
+	const struct plan_options o = {.sets = true,
+				       .cut = !cfg->capture.offload};
+	int r = plan_make(plan, rs, &o);
+
+	if (r)
+		return error_set(err, r, "planning the rules: no memory");
+	r = plan_answer(*plan, rs, err);
+	if (!r)
+		return 0;
+	plan_free(*plan);
+	*plan = NULL;
+	return r;
+}
+
 /* Where every packet is to be shown, all of them have to come. */
 static int plan_rules(struct supervisor *s, struct capture_config *capture,
 		      struct error *err)
 {
 	const struct ruleset *rs = script_ruleset(s->cfg->script);
-	const struct plan_options o = {.sets = true,
-				       .cut = !capture->offload};
+	int r = supervisor_plan(s->cfg, rs, &s->plan, err);
 
-	if (s->cfg->audit)
-		return 0;
+	if (r)
+		return r;
 	s->kernel = calloc(rs->count + 1, sizeof(*s->kernel));
-	if (!s->kernel || plan_make(&s->plan, rs, &o))
+	if (!s->kernel)
 		return error_set(err, -ENOMEM, "planning the rules: no memory");
+	if (s->cfg->audit && !plan_asks_sender(s->plan)) {
+		plan_free(s->plan);
+		s->plan = NULL;
+		return 0;
+	}
+	if (s->cfg->audit)
+		log_info("rules ask who sends a packet, and so the kernel "
+			 "decides what it can: that is not shown");
 	capture->plan = s->plan;
 	return 0;
 }

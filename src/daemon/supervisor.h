@@ -21,6 +21,14 @@ struct supervisor_config {
 	char **command;			  /* NULL: until a signal */
 };
 
+struct plan;
+
+/* What the kernel is to decide of these rules. -EINVAL: a rule asks for what
+ * nobody can answer; -ENOMEM. */
+int supervisor_plan(const struct supervisor_config *cfg,
+		    const struct ruleset *rs, struct plan **plan,
+		    struct error *err);
+
 /* Runs until a signal or the end of the command. The exit status: the
  * command's, 0, or 1 after an error that has been printed. */
 int supervisor_run(const struct supervisor_config *cfg);

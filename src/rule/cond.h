@@ -63,6 +63,9 @@ bool cond_admits_flags(const struct cond *c, uint32_t flags);
  * whichever it is; a may be a name. */
 bool iface_within(const char *a, const char *b);
 
+/* The same of the paths of two cgroups: a is b or below it. */
+bool cgroup_within(const char *a, const char *b);
+
 /* True if every packet that begins like a, is of an interface like a or of a
  * cgroup like a does so like b. The two are of one key. */
 bool text_value_within(enum match_key key, const struct match_value *a,

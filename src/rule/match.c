@@ -144,16 +144,21 @@ bool iface_within(const char *a, const char *b)
 	return !strcmp(a, b);
 }
 
+bool cgroup_within(const char *a, const char *b)
+{
+	size_t n = strlen(b);
+
+	return !strncmp(a, b, n) && (!a[n] || a[n] == '/');
+}
+
 bool text_value_within(enum match_key key, const struct match_value *a,
 		       const struct match_value *b)
 {
 	if (key == MATCH_PAYLOAD)
 		return b->text_len <= a->text_len &&
 		       !memcmp(a->text, b->text, b->text_len);
-	if (key != MATCH_CGROUP)
-		return iface_within(a->text, b->text);
-	return !strncmp(a->text, b->text, b->text_len) &&
-	       (!a->text[b->text_len] || a->text[b->text_len] == '/');
+	return key == MATCH_CGROUP ? cgroup_within(a->text, b->text)
+				   : iface_within(a->text, b->text);
 }
 
 static bool iface_holds(const struct cond *c, struct packet *p,

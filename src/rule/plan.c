@@ -20,6 +20,7 @@ struct maker {
 	const struct ruleset *rs;
 	const struct plan_options *o;
 	struct plan_steps *of; /* by rule->index: its alternatives */
+	bool asks;	       /* a rule asks who sends */
 };
 
 static int add_step(struct plan *p, const struct plan_step *s)
@@ -76,8 +77,8 @@ static bool has_tcp_ports(const struct plan_steps *list)
 
 /* Another source or destination is a matter of routing, and a UDP checksum
  * may be none at all, which the kernel does not heed. */
-static bool can_rewrite(const struct rule *r, const struct plan_steps *list,
-			const struct plan_options *o)
+static bool can_rewrite(const struct maker *m, const struct rule *r,
+			const struct plan_steps *list)
 {
 	for (const struct rewrite *w = r->rewrite; w; w = w->next)
 		switch (w->key) {
@@ -85,15 +86,21 @@ static bool can_rewrite(const struct rule *r, const struct plan_steps *list,
 		case REWRITE_DSCP:
 		case REWRITE_ECN:
 		case REWRITE_DF:
+			break;
+		/* Of these two there are packets that the kernel cannot
+		 * rewrite, and hands over before it looks at any rule: nobody
+		 * was asked then who sends. */
 		case REWRITE_MSS:
+			if (m->asks)
+				return false;
 			break;
 		case REWRITE_ID: /* those it is cut into count on from it */
-			if (o->cut)
+			if (m->o->cut)
 				return false;
 			break;
 		case REWRITE_SPORT:
 		case REWRITE_DPORT:
-			if (!has_tcp_ports(list))
+			if (m->asks || !has_tcp_ports(list))
 				return false;
 			break;
 		default:
@@ -121,7 +128,7 @@ static enum plan_why judge(const struct maker *m, const struct rule *r)
 	}
 	if (!list->exact)
 		return PLAN_WHY_MATCH;
-	if (!can_rewrite(r, list, m->o))
+	if (!can_rewrite(m, r, list))
 		return PLAN_WHY_REWRITE;
 	/* Each of its alternatives would count and rewrite for itself. */
 	if (r->constant.kind == VERDICT_NONE && list->count > 1)
@@ -134,9 +141,11 @@ static enum plan_why judge(const struct maker *m, const struct rule *r)
 static bool lists_meet(const struct plan_steps *a, const struct plan_steps *b,
 		       bool rewrite)
 {
+	const struct plan_meeting how = {.rewrite = rewrite};
+
 	for (uint32_t i = 0; i < a->count; i++)
 		for (uint32_t k = 0; k < b->count; k++)
-			if (plan_may_meet(&a->step[i], &b->step[k], rewrite))
+			if (plan_may_meet(&a->step[i], &b->step[k], how))
 				return true;
 	return false;
 }
@@ -287,9 +296,11 @@ static int make(struct maker *m)
 {
 	int r = 0;
 
-	for (const struct rule *u = m->rs->first; u && !r; u = u->next)
+	for (const struct rule *u = m->rs->first; u && !r; u = u->next) {
+		m->asks |= match_asks_kernel(u->match) != MATCH_KEYS;
 		r = plan_steps_make(&m->of[u->index], u->match, u->connection,
 				    m->o);
+	}
 	if (r)
 		return r;
 	limit(m);

@@ -20,6 +20,7 @@ enum term_kind {
 	TERM_MASK,   /* tcp_flags & mask == value */
 	TERM_NAME,   /* an interface; "eth*" for all that begin so */
 	TERM_BYTES,  /* the payload of TCP or UDP begins so */
+	TERM_CGROUP, /* of a process in this cgroup, or below it */
 };
 
 /* TERM_BYTES is cut to this. */
@@ -93,6 +94,21 @@ int plan_make(struct plan **plan, const struct ruleset *rs,
 	      const struct plan_options *o);
 void plan_free(struct plan *plan); /* NULL is fine */
 
+/*
+ * Whose packet it is (user, group, cgroup) only the kernel can tell. Where it
+ * was asked before the packet got to us, the answer follows from that, and is
+ * told to the matches of rs (match_assume). -EINVAL: it does not, err says of
+ * which rule, and because of which other. Whoever hands over without this plan
+ * must not have such rules.
+ */
+int plan_answer(const struct plan *plan, const struct ruleset *rs,
+		struct error *err);
+
+/* Whether a step asks for that, and whether by the cgroup, which not all hooks
+ * know. plan may be NULL. */
+bool plan_asks_sender(const struct plan *plan);
+bool plan_asks_cgroup(const struct plan *plan);
+
 /* Where a rule is decided, and why: one line, for check. plan may be NULL:
  * then it is as if the kernel decided nothing. */
 enum plan_place { PLAN_KERNEL, PLAN_MATCH, PLAN_LUA };
@@ -121,9 +137,12 @@ int plan_steps_make(struct plan_steps *list, const struct match *m,
 void plan_steps_free(struct plan_steps *list);
 void plan_step_free(struct plan_step *s);
 
-/* False only if no packet can meet both; with rewrite, even if those fields
- * that a rewrite may change are not what they were. */
+/* False only if no packet can meet both; rewrite: even if those fields that a
+ * rewrite may change are not what they were; anybody: whoever sends it. */
+struct plan_meeting {
+	bool rewrite, anybody;
+};
 bool plan_may_meet(const struct plan_step *a, const struct plan_step *b,
-		   bool rewrite);
+		   struct plan_meeting how);
 
 #endif

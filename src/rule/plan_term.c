@@ -173,7 +173,8 @@ static int numbers(struct plan_steps *list, const struct cond *c, u128 max)
 	if (!r && !t.ranges.count)
 		never(list);
 	else if (!r && !(is_all(&t.ranges, max) &&
-			 !match_key_protos(c->pub.key)))
+			 !match_key_protos(c->pub.key) &&
+			 !match_key_is_kernel(c->pub.key)))
 		r = all_get(list, &t);
 	term_free(&t);
 	return r;
@@ -255,6 +256,9 @@ static int texts(struct plan_steps *list, const struct cond *c)
 {
 	struct plan_term *t = calloc(c->pub.count, sizeof(*t));
 	bool bytes = c->pub.key == MATCH_PAYLOAD;
+	enum term_kind kind = bytes ? TERM_BYTES
+			      : c->pub.key == MATCH_CGROUP ? TERM_CGROUP
+							   : TERM_NAME;
 	uint32_t n = 0;
 	int r = 0;
 
@@ -263,7 +267,7 @@ static int texts(struct plan_steps *list, const struct cond *c)
 	for (uint32_t i = 0; i < c->pub.count && !r; i++) {
 		const struct match_value *v = &c->pub.value[i];
 		struct plan_term one = {
-			.kind = bytes ? TERM_BYTES : TERM_NAME,
+			.kind = kind,
 			.key = c->pub.key,
 			.negate = v->negate,
 			.text = v->text,
@@ -275,9 +279,11 @@ static int texts(struct plan_steps *list, const struct cond *c)
 			one.text_len = PLAN_BYTES_MAX;
 			leave_out(list, c->pub.key);
 		}
+		/* A payload that is shorter has no bytes, and who is not as
+		 * far down has no cgroup there. */
 		if (!v->negate)
 			t[n++] = one;
-		else if (bytes) /* a payload that is shorter has no bytes */
+		else if (kind != TERM_NAME)
 			leave_out(list, c->pub.key);
 		else
 			r = all_get(list, &one);
@@ -368,15 +374,11 @@ static int one_condition(struct plan_steps *list, const struct cond *c,
 		return flags(list, c);
 	case MATCH_OIF:
 	case MATCH_IIF:
+	case MATCH_CGROUP:
 		return texts(list, c);
 	case MATCH_PAYLOAD:
 		if (payload_is_known(protos))
 			return texts(list, c);
-		leave_out(list, c->pub.key);
-		return 0;
-	case MATCH_USER:
-	case MATCH_GROUP:
-	case MATCH_CGROUP:
 		leave_out(list, c->pub.key);
 		return 0;
 	default:
@@ -397,6 +399,8 @@ static unsigned directions(const struct match *m)
 		dirs &= ~(1u << DIR_IN);
 	if (find(m, MATCH_IIF))
 		dirs &= ~(1u << DIR_OUT);
+	if (match_asks_kernel(m) != MATCH_KEYS)
+		dirs &= 1u << DIR_OUT;
 	return dirs;
 }
 
@@ -529,6 +533,9 @@ static bool terms_meet(const struct plan_term *a, const struct plan_term *b)
 		return a->negate || b->negate ||
 		       iface_within(a->text, b->text) ||
 		       iface_within(b->text, a->text);
+	case TERM_CGROUP:
+		return cgroup_within(a->text, b->text) ||
+		       cgroup_within(b->text, a->text);
 	case TERM_MASK:
 		return a->negate || b->negate ||
 		       !((a->value ^ b->value) & a->mask & b->mask);
@@ -550,6 +557,9 @@ static bool may_be_rewritten(enum match_key key)
 	case MATCH_TCP_FLAGS:
 	case MATCH_OIF:
 	case MATCH_IIF:
+	case MATCH_USER:
+	case MATCH_GROUP:
+	case MATCH_CGROUP:
 	case MATCH_FRAGMENT:
 	case MATCH_PAYLOAD:
 		return false;
@@ -559,12 +569,15 @@ static bool may_be_rewritten(enum match_key key)
 }
 
 bool plan_may_meet(const struct plan_step *a, const struct plan_step *b,
-		   bool rewrite)
+		   struct plan_meeting how)
 {
 	if (!(a->dirs & b->dirs))
 		return false;
 	for (uint32_t i = 0; i < a->terms; i++) {
-		if (rewrite && may_be_rewritten(a->term[i].key))
+		enum match_key key = a->term[i].key;
+
+		if ((how.rewrite && may_be_rewritten(key)) ||
+		    (how.anybody && match_key_is_kernel(key)))
 			continue;
 		for (uint32_t k = 0; k < b->terms; k++)
 			if (!terms_meet(&a->term[i], &b->term[k]))

@@ -58,6 +58,15 @@ static const char *const lines[] = {
 	"dscp=46 : DROP",
 	"dscp=8-63 : DROP",
 	"proto=icmp ttl=7 :",
+	"user=0 : DROP",
+	"user=!1000 : DROP",
+	"user=33,1000 proto=udp : DROP",
+	"user=1000-1999 : DROP",
+	"user=!1000-1999 : function",
+	"user=0-5,100-200 : DROP",
+	"user=5-4294967294 : DROP",
+	"user=0-5 group=7 dport=25 : DROP",
+	"group=!0,!7 : function",
 };
 
 /* Of these nft reads back the same in other words. */

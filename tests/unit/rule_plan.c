@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +38,7 @@ static void print_term(const struct plan_term *t, FILE *f)
 		break;
 	case TERM_NAME:
 	case TERM_BYTES:
+	case TERM_CGROUP:
 		fprintf(f, "%s%.*s", t->negate ? "!=" : "=", (int)t->text_len,
 			t->text);
 		break;
@@ -149,8 +151,24 @@ static const struct {
 	{{"proto=udp : ACCEPT", "proto=tcp dport=80 : connection"},
 	 "accept proto=17 | hand over proto=6 dport=80 | "
 	 "hand over proto=6 sport=80"},
+	/* Who sends is known of what leaves. */
+	{{"user=0,1000-1999 : DROP"}, "drop out user=0,1000-1999"},
+	{{"group=!0 : DROP"}, "drop out group=1-4294967294"},
+	{{"user=0-4294967294 : DROP"}, "drop out user=0-4294967294"},
+	{{"cgroup=a/b,c proto=udp : DROP"},
+	 "drop out proto=17 cgroup=a/b | drop out proto=17 cgroup=c"},
+	{{"cgroup=!a proto=udp : DROP"}, "hand over out proto=17"},
+	{{"user=7 : ttl=9", "user=8 : function"},
+	 "go on rewritten out user=7 | hand over out user=8"},
+	{{"cgroup=a/b :", "cgroup=a : function"},
+	 "hand over out cgroup=a/b | hand over out cgroup=a"},
+	{{"cgroup=ab :", "cgroup=a : function"},
+	 "go on out cgroup=ab | hand over out cgroup=a"},
+	{{"user=7 : DROP", "proto=tcp : mss=1200"},
+	 "drop out user=7 | hand over proto=6"},
 	/* Nothing meets it. */
 	{{"dport=80 icmp_type=8 : DROP"}, ""},
+	{{"dir=in user=0 : DROP"}, ""},
 	{{"ttl=!0-255 : DROP"}, ""},
 };
 
@@ -211,6 +229,95 @@ static void a_set_that_the_kernel_has_not_is_left_out(void **state)
 
 	(void)state;
 	check(rules, &o, "hand over proto=6 dport=80");
+}
+
+/* ---- who sends ----------------------------------------------------------- */
+
+static const struct {
+	const char *rules[3];
+	const char *says; /* NULL: all is answered */
+	char assumed[4];  /* of each rule: yes, no, or - if it does not ask */
+} answers[] = {
+	{{"user=1 : DROP"}, NULL, "n"},
+	{{"user=1 : function"}, NULL, "y"},
+	{{"user=1 : REJECT"}, NULL, "y"},
+	{{"user=1 : dst=1.2.3.4 ACCEPT"}, NULL, "y"},
+	{{"user=1 : DROP", ": function"}, NULL, "n-"},
+	{{"user=1 dport=80 : function", "dport=81 : function"}, NULL, "y-"},
+	{{"user=1 proto=udp : function", "user=2 proto=tcp : function"},
+	 NULL,
+	 "yy"},
+	{{"user=1 dport=80 : function", "user=2 dport=81 : function"},
+	 "before it may change packets of others", ""},
+	{{"proto=tcp dport=81 : REJECT", "user=1 : function"}, NULL, "-y"},
+	{{"dport=81 : function", "user=1 dport=80 : DROP"}, NULL, "-n"},
+	{{"user=1 : function", "user=2 : DROP"}, NULL, "yn"},
+	{{"user=1 : function", "dir=in : function"}, NULL, "y-"},
+	{{"user=1 proto=udp : function", "proto=tcp : connection"},
+	 NULL,
+	 "y-"},
+	{{"user=1 dport=80 icmp_type=8 : function", ": function"}, NULL, "y-"},
+	{{"user=1 dport=80 : function", "dport=80 : function"},
+	 "may have packets of others brought here", ""},
+	{{"dport=80 : function", "user=1 dport=80 : function"},
+	 "may have packets of others brought here", ""},
+	{{"user=1 dport=80 : function", "user=2 dport=80 : function"},
+	 "may have packets of others brought here", ""},
+	{{"user=1 : function", "user=1 dport=80 : function"},
+	 "may have packets of others brought here", ""},
+	{{"dport=81 : function", "user=1 dport=80 : function"},
+	 "before it may change packets of others", ""},
+	{{"dport=80 : function", "user=1 : DROP"},
+	 "before it may have the same packets brought here", ""},
+	{{"payload=x dport=80 : REJECT", "user=1 : DROP"},
+	 "before it may have the same packets brought here", ""},
+	{{"user=1 : connection"}, "looks at connections", ""},
+	{{"proto=tcp : mss=1200", "user=1 : DROP"},
+	 "before it may have the same packets brought here", ""},
+	{{"cgroup=!a : DROP"}, "nftables has no words for it", ""},
+	{{"cgroup=!a user=1 : function"}, "nftables has no words for it", ""},
+};
+
+/* Whether a condition on the sender holds; it is the first that is tried. */
+static char assumed(const struct match *m)
+{
+	enum match_key key = match_asks_kernel(m), failed = MATCH_KEYS;
+	struct packet p = {.dir = DIR_OUT, .flags = PACKET_ODD};
+
+	if (key == MATCH_KEYS)
+		return '-';
+	match_explain(m, &p, NULL, &failed);
+	return failed == key ? 'n' : 'y';
+}
+
+static void who_sends_follows_from_what_is_handed_over(void **state)
+{
+	const struct plan_options o = {.sets = true};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		struct ruleset *rs = ruleset_new();
+		struct error err = {""};
+		struct plan *p;
+		char got[4] = "";
+		int r;
+
+		for (int k = 0; k < 3 && answers[i].rules[k]; k++)
+			rule_line(rs, answers[i].rules[k]);
+		assert_int_equal(plan_make(&p, rs, &o), 0);
+		r = plan_answer(p, rs, &err);
+		if (r != (answers[i].says ? -EINVAL : 0) ||
+		    (answers[i].says && !strstr(err.text, answers[i].says)))
+			fail_msg("%s: %d '%s'", answers[i].rules[0], r,
+				 err.text);
+		for (const struct rule *u = rs->first; u && !r; u = u->next)
+			got[u->index] = assumed(u->match);
+		if (!r && strcmp(got, answers[i].assumed))
+			fail_msg("%s: '%s', not '%s'", answers[i].rules[0],
+				 got, answers[i].assumed);
+		plan_free(p);
+		ruleset_free(rs);
+	}
 }
 
 static const struct {
@@ -330,6 +437,7 @@ int main(void)
 		cmocka_unit_test(rules_become_steps),
 		cmocka_unit_test(what_differs_once_it_is_cut_is_left_out),
 		cmocka_unit_test(a_set_that_the_kernel_has_not_is_left_out),
+		cmocka_unit_test(who_sends_follows_from_what_is_handed_over),
 		cmocka_unit_test(every_place_has_its_reason),
 		cmocka_unit_test(too_many_rules_are_handed_over),
 		cmocka_unit_test(sets_are_named_once),
