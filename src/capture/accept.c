@@ -68,19 +68,21 @@ out:
 		nftnl_rule_free(r);
 }
 
-/* One change, one transaction: the chain of one owner may refuse, and that
- * is no reason to leave the others alone. */
+/* Our accepts in that chain become those for n devices. One transaction for
+ * each chain: one owner may refuse, and that is no reason to leave the others
+ * alone. */
 static int change(struct netlink *nl, const struct survey_chain *c,
-		  const char *dev, uint64_t handle, struct error *err)
+		  const char *const *dev, unsigned n, struct error *err)
 {
 	struct netlink_batch b = NETLINK_BATCH_NONE;
+	unsigned i;
 	int r;
 
 	nft_put_begin(&b);
-	if (dev)
-		put_accept(&b, c, dev);
-	else
-		put_removal(&b, c, handle);
+	for (i = 0; i < n; i++)
+		put_accept(&b, c, dev[i]);
+	for (i = 0; i < c->ours_n; i++)
+		put_removal(&b, c, c->ours[i]);
 	nft_put_end(&b);
 	r = netlink_batch_send(nl, &b, err);
 	netlink_batch_free(&b);
@@ -93,11 +95,12 @@ static bool would_drop(const struct survey_chain *c)
 	       (c->drops || c->does & SURVEY_REFUSES);
 }
 
-static int accepts(const char *dev, struct error *err)
+/* n 0: they are removed. */
+static int accepts(const char *const *dev, unsigned n, struct error *err)
 {
 	struct netlink nl = NETLINK_NONE;
 	struct survey v = SURVEY_NONE;
-	unsigned i, k, count = 0;
+	unsigned i, count = 0;
 	int first = 0, r;
 
 	r = netlink_open(&nl, NETLINK_NETFILTER);
@@ -111,16 +114,13 @@ static int accepts(const char *dev, struct error *err)
 	for (i = 0; i < v.chains; i++) {
 		const struct survey_chain *c = &v.chain[i];
 
-		if (dev && (!would_drop(c) || c->ours_n))
+		if (c->ours_n == n || (n && !would_drop(c)))
 			continue;
-		for (k = 0; k < (dev ? 1 : c->ours_n); k++) {
-			r = change(&nl, c, dev, dev ? 0 : c->ours[k],
-				   first ? NULL : err);
-			/* Gone meanwhile is as good as removed. */
-			if (r && !first && (dev || r != -ENOENT))
-				first = r;
-			count += !r;
-		}
+		r = change(&nl, c, dev, n, first ? NULL : err);
+		/* Gone meanwhile is as good as removed. */
+		if (r && !first && (n || r != -ENOENT))
+			first = r;
+		count += !r;
 	}
 out:
 	survey_free(&v);
@@ -128,12 +128,12 @@ out:
 	return first ? first : (int)count;
 }
 
-int nft_accept_put(const char *dev, struct error *err)
+int nft_accept_put(const char *const *dev, unsigned n, struct error *err)
 {
-	return accepts(dev, err);
+	return accepts(dev, n, err);
 }
 
 int nft_accept_remove(struct error *err)
 {
-	return accepts(NULL, err);
+	return accepts(NULL, 0, err);
 }

@@ -81,14 +81,19 @@ static int address_put(struct capture *c, struct error *err)
 	return r ? r : link_set(&c->rt, c->tun_ifindex, &up, c->dev, err);
 }
 
-static int accept_put(struct capture *c, struct error *err)
+int accepts_put(struct capture *c, struct error *err)
 {
+	const char *dev[2];
+	unsigned n = 0;
+	int r;
+
 	/* At the wire nothing is forwarded by the device until a rule sends a
 	 * packet elsewhere. */
-	int r = c->mode == CAPTURE_ROUTE || c->cfg.elsewhere
-			? nft_accept_put(c->dev, err)
-			: 0;
-
+	if (c->mode == CAPTURE_ROUTE || c->cfg.elsewhere)
+		dev[n++] = c->dev;
+	if (c->vias || c->cfg.vias)
+		dev[n++] = NFT_VIA_DEVICES;
+	r = n ? nft_accept_put(dev, n, err) : 0;
 	return r < 0 ? r : 0;
 }
 
@@ -97,7 +102,7 @@ int capture_elsewhere(struct capture *c, struct error *err)
 	if (c->cfg.elsewhere)
 		return 0;
 	c->cfg.elsewhere = true;
-	return c->up ? accept_put(c, err) : 0;
+	return c->up ? accepts_put(c, err) : 0;
 }
 
 int capture_counters(struct capture *c,
@@ -185,9 +190,10 @@ static const struct step opening[] = {
 
 /* Packets are sent nowhere before somebody is there to take them on. */
 static const struct step raising[] = {
-	{ "accept", accept_put, accept_remove },
+	{ "accept", accepts_put, accept_remove },
 	{ "route", table_put, table_drop },
 	{ "rule", selector_put, selector_drop },
+	{ "via", vias_put, vias_drop },
 	{ "rules", rules_put, rules_drop },
 };
 
@@ -283,6 +289,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.probes = cfg->probes;
 	c->how.plan = cfg->plan;
 	c->how.cgroups = -1;
+	c->how.vias = cfg->vias;
 }
 
 /* Locally administered, unicast, and nobody's: 46 random bits. */
@@ -395,12 +402,15 @@ int capture_handle(struct capture *c, struct error *err)
 		r = links_look(c, err);
 	if (c->stale_ours && c->up && !r)
 		r = restore(c, err);
+	if (c->up && !r && (c->stale_links || c->stale_routes ||
+			    c->stale_ours || c->stale_conf))
+		r = vias_follow(c, c->stale_links || c->stale_ours, err);
 	if (c->stale_routes && c->ev.routes)
 		c->ev.routes(c->ev.arg);
 	if (c->stale_nft)
 		mode_stale(c);
 	c->stale_links = c->stale_routes = false;
-	c->stale_ours = c->stale_nft = false;
+	c->stale_ours = c->stale_nft = c->stale_conf = false;
 	m = mode_handle(c, r ? NULL : err);
 	r = r ? r : m;
 	m = senders_handle(c, r ? NULL : err);

@@ -25,6 +25,7 @@
 enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
 
 #define CAPTURE_WORKERS_MAX 16
+#define CAPTURE_VIAS_MAX    8
 
 struct plan;
 struct ranges;
@@ -51,6 +52,10 @@ struct capture_config {
 	const struct plan *plan;
 	bool only; /* nothing but what those send that called capture_join,
 		      and what they started */
+	/* Interfaces that rules send packets by, as far as they are known: see
+	 * capture_via. The names are the caller's. */
+	const char *via[CAPTURE_VIAS_MAX];
+	unsigned vias;
 	const char *fail_at; /* tests: the step that is made to fail, or NULL */
 };
 void capture_defaults(struct capture_config *cfg);
@@ -78,6 +83,18 @@ struct uplink {
 	int leaving[CAPTURE_WORKERS_MAX]; /* taken where it leaves */
 };
 
+/*
+ * An interface that rules send packets by. What is written to fd (one a
+ * worker, as a TUN takes it, with a virtio_net_hdr) is forwarded by it, with
+ * an address of it as the source, and what answers finds its way back; its
+ * TTL loses one. Never by another interface: what cannot go is dropped.
+ */
+struct via {
+	char name[IFNAMSIZ];
+	int fd[CAPTURE_WORKERS_MAX]; /* the capture's */
+	char why[128]; /* why it cannot be used now; "": it can */
+};
+
 /* What the owner is told, from capture_open and capture_handle. The uplink's
  * descriptors belong to the capture: hand on duplicates. */
 struct capture_events {
@@ -92,6 +109,8 @@ struct capture_events {
 	void (*routes)(void *arg);
 	/* It was decided (again) how packets are taken. */
 	void (*mode)(void *arg, enum capture_mode mode, const char *why);
+	/* An interface for via() is new, can be used, or no longer. */
+	void (*via)(void *arg, const struct via *v);
 };
 
 struct capture;
@@ -138,6 +157,11 @@ int64_t capture_timeout(const struct capture *c);
 /* What cfg.elsewhere says, once it turns out while packets are captured: lets
  * what dev forwards through FORWARD chains that would drop it. */
 int capture_elsewhere(struct capture *c, struct error *err);
+
+/* One more interface that rules send packets by, while packets are captured;
+ * told by events. 0 if it is known. -ENOSPC: too many; -EEXIST: its table is
+ * in use; -EINVAL: a device of ours, or no name. */
+int capture_via(struct capture *c, const char *name, struct error *err);
 
 /* While it is up, and was opened for probes: what arrives for this port of a
  * protocol with ports comes by the uplink's back descriptor (add), or no

@@ -139,13 +139,16 @@ int capture_check(struct capture *c, struct error *err)
 		return r;
 	if (r)
 		log_info("removed an ip rule that a killed instance left");
+	r = route_clean(&c->rt, err);
+	if (r < 0)
+		return r;
 	return route_check_free(&c->rt, &c->cfg, err);
 }
 
 int capture_clean(struct error *err)
 {
 	struct netlink rt = NETLINK_NONE;
-	int r = capture_alive(), rules, accepts, groups;
+	int r = capture_alive(), rules, routes, accepts, groups;
 
 	if (r < 0)
 		return error_set(err, r, "asking nftables for its tables: %s",
@@ -159,12 +162,13 @@ int capture_clean(struct error *err)
 		return error_set(err, r, "opening rtnetlink: %s",
 				 strerror(-r));
 	rules = rule_clean(&rt, err);
+	routes = rules < 0 ? rules : route_clean(&rt, err);
 	netlink_close(&rt);
-	if (rules < 0)
-		return rules;
+	if (routes < 0)
+		return routes;
 	accepts = nft_accept_remove(err);
 	if (accepts < 0)
 		return accepts;
 	groups = cgroup_clean(err);
-	return groups < 0 ? groups : rules + accepts + groups;
+	return groups < 0 ? groups : rules + routes + accepts + groups;
 }

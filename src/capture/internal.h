@@ -47,6 +47,27 @@ struct port {
 	char qdisc[IFNAMSIZ];
 };
 
+#define VIA_ROUTES_MAX 64
+
+struct via_route {
+	uint8_t dst[4], via[4]; /* network order */
+	uint8_t len;
+	bool gateway; /* via is one */
+};
+
+/* An interface that rules send packets by, and what was made for it. */
+struct via_port {
+	struct via pub;
+	char dev[IFNAMSIZ]; /* NFT_VIA_DEVICE */
+	int ifindex;	    /* of dev; 0: none */
+	uint32_t table;
+	bool owned;	    /* the table was free */
+	bool told;	    /* pub.why was */
+	int target;	    /* by which the routes of the table go */
+	struct via_route route[VIA_ROUTES_MAX];
+	unsigned routes;
+};
+
 #define PORTS_MAX 64
 #define REFUSED_MAX 32
 
@@ -80,10 +101,12 @@ struct capture {
 	unsigned refusals;
 	struct address *local;
 	unsigned locals;
+	struct via_port via[CAPTURE_VIAS_MAX];
+	unsigned vias;
 
 	unsigned opened, raised; /* steps done, see capture.c */
 	/* What was notified, and not yet looked at. */
-	bool stale_links, stale_routes, stale_ours, stale_nft;
+	bool stale_links, stale_routes, stale_ours, stale_nft, stale_conf;
 	int64_t look_at;     /* ns; when to inspect again; -1: never */
 	int64_t switched_at; /* ns; the last change of mode */
 };
@@ -221,10 +244,36 @@ int rule_clean(struct netlink *rt, struct error *err);
 int route_check_free(struct netlink *rt, const struct capture_config *cfg,
 		     struct error *err);
 
+/* As route_check_free, of a table alone. */
+int table_check_free(struct netlink *rt, uint32_t table, struct error *err);
+/* Removes the routes with our tag. How many, or -errno. */
+int route_clean(struct netlink *rt, struct error *err);
+/* What comes from dev, a device of ours, looks there. -EEXIST: it does. */
+int via_rule_put(struct netlink *rt, const struct capture_config *cfg,
+		 const char *dev, uint32_t table, struct error *err);
+int via_rule_drop(struct netlink *rt, const struct capture_config *cfg,
+		  const char *dev, uint32_t table, struct error *err);
+
+/* ---- via.c -------------------------------------------------------------- */
+
+/* The table of the i-th. */
+static inline uint32_t via_table(const struct capture_config *cfg, unsigned i)
+{
+	return cfg->table + 1 + i;
+}
+
+int vias_put(struct capture *c, struct error *err);
+int vias_drop(struct capture *c, struct error *err);
+/* Interfaces, addresses or routes may have changed; all: what is ours was
+ * perhaps taken away. */
+int vias_follow(struct capture *c, bool all, struct error *err);
+
 /* ---- capture.c ---------------------------------------------------------- */
 
 /* Everything at its none value; c is zeroed. */
 void capture_init(struct capture *c, const struct capture_config *cfg);
+/* Lets what our devices forward through FORWARD chains that would drop it. */
+int accepts_put(struct capture *c, struct error *err);
 
 /* ---- check.c ------------------------------------------------------------ */
 

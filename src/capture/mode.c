@@ -72,7 +72,7 @@ int mode_decide(struct capture *c, struct error *err)
 
 int mode_handle(struct capture *c, struct error *err)
 {
-	int r, accepts = 0;
+	int r, accepts;
 
 	if (c->look_at < 0 || clock_monotonic() < c->look_at)
 		return 0;
@@ -81,7 +81,6 @@ int mode_handle(struct capture *c, struct error *err)
 	if (!c->up)
 		return r;
 	/* A chain that drops what is forwarded may be new. */
-	if (c->mode == CAPTURE_ROUTE || c->cfg.elsewhere)
-		accepts = nft_accept_put(c->dev, r ? NULL : err);
-	return r ? r : accepts < 0 ? accepts : 0;
+	accepts = accepts_put(c, r ? NULL : err);
+	return r ? r : accepts;
 }

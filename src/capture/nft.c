@@ -22,6 +22,7 @@
 #include "capture/netlink.h"
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
+#include "capture/nft_via.h"
 #include "capture/nft_set.h"
 #include "capture/nft_steps.h"
 
@@ -233,6 +234,8 @@ static int apply_once(struct nft *n, int fresh, struct error *err)
 	nft_put_begin(&b);
 	if (!n->tables)
 		put_tables(&b, n);
+	if (n->how.vias)
+		nft_via_put_set(&b);
 	put_changes(&b, n, &plan, fresh);
 	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, err);

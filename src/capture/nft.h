@@ -23,6 +23,9 @@
 /* What passes through: taken where it arrives, or where it leaves. */
 #define NFT_PASSING_DEVICE "slf%d"
 #define NFT_LEAVING_DEVICE "slg%d"
+/* The devices by which packets go that a rule sends by an interface. */
+#define NFT_VIA_DEVICE	   "slv%u" /* by their number, from 0 */
+#define NFT_VIA_DEVICES	   "slv*"
 
 /* What the tables shall do. */
 struct nft_how {
@@ -36,6 +39,7 @@ struct nft_how {
 	bool forward;	    /* take what is passing through */
 	bool probes;	    /* take what nft_expect names, and echo replies
 			       and ICMP errors for this host */
+	unsigned vias;	    /* devices NFT_VIA_DEVICE */
 	uint8_t marker[6];  /* source MAC of what was handed back */
 	/* What is decided before it comes to us; NULL: nothing. Borrowed, and
 	 * the same while up. Its sets are held in both tables. */
@@ -94,12 +98,13 @@ int nft_set_changed(struct nft *n, const struct set *s,
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 
-/* Puts `iifname dev accept` in front of every forward chain of others that
- * would drop what comes from dev, where it is missing. Returns how many, or
- * -errno; goes on after an error and reports the first. Call again when the
- * ruleset changed. A leftover counts as ours whatever device it names: remove
- * those first. */
-int nft_accept_put(const char *dev, struct error *err);
+/* Puts `iifname dev accept` for each of n devices in front of every forward
+ * chain of others that would drop what comes from them, where it has not as
+ * many. Returns how many chains it put them into, or -errno; goes on after an
+ * error and reports the first. Call again when the ruleset or the devices
+ * changed. A leftover counts as ours whatever device it names: remove those
+ * first. */
+int nft_accept_put(const char *const *dev, unsigned n, struct error *err);
 /* Removes them, those of a killed instance too. How many, or -errno. */
 int nft_accept_remove(struct error *err);
 

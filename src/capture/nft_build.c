@@ -21,6 +21,7 @@
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
 #include "capture/nft_term.h"
+#include "capture/nft_via.h"
 
 /* What older headers of the kernel lack. */
 #define HOOK_INGRESS 0
@@ -39,7 +40,7 @@
 #define PLAN_OUT "plan-out"
 #define PLAN_IN	 "plan-in"
 
-#define CHAINS_FIXED 16
+#define CHAINS_FIXED (16 + NFT_VIA_CHAINS)
 
 const char *nft_family_name(uint32_t family)
 {
@@ -332,6 +333,12 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 	nft_iifname(r, how->dev);
 	nft_ttl_is(r, 254);
 	nft_ttl_set(r, 255);
+	if (how->vias) {
+		r = nft_rule_add(c);
+		nft_iifname(r, NFT_VIA_DEVICES);
+		nft_ttl_is(r, 254);
+		nft_ttl_set(r, 255);
+	}
 	/* Unless what passes through is captured, it is none of ours
 	 * either. */
 	if (how->forward)
@@ -535,6 +542,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	decide(p, how);
 	divert(p, how);
 	through(p, how);
+	nft_via_chains(p, how);
 	for (i = 0; i < count; i++) {
 		leaving(p, how, list[i]);
 		if (list[i]->in && (how->in || how->forward || how->probes))

@@ -30,6 +30,12 @@ void nft_pass_through(struct nft_chain *c, const struct nft_how *how)
 	nft_iifname(r, how->dev);
 	nft_mark_put(r, both(how), how->seen);
 	nft_accept(r);
+	if (how->vias) {
+		r = nft_rule_add(c);
+		nft_iifname(r, NFT_VIA_DEVICES);
+		nft_mark_put(r, both(how), how->seen);
+		nft_accept(r);
+	}
 	r = nft_rule_add(c);
 	nft_ether_saddr(r, how->marker);
 	nft_mark_put(r, both(how), how->seen);

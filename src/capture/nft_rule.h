@@ -43,7 +43,7 @@ void nft_rule_init(struct nft_rule *r, uint8_t family, const char *table,
 		   const char *chain);
 void nft_rule_free(struct nft_rule *r);
 
-/* What the packet must be. */
+/* What the packet must be. A name may end in a '*'. */
 void nft_iifname(struct nft_rule *r, const char *name);
 void nft_oifname(struct nft_rule *r, const char *name);
 void nft_oif_lo(struct nft_rule *r);
@@ -75,6 +75,9 @@ void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet);
 /* For a protocol and port in this set. */
 void nft_destined_to(struct nft_rule *r, const char *set);
 
+/* TCP without SYN, whose addresses and ports are in that set. */
+void nft_tcp_known(struct nft_rule *r, const char *set);
+
 /* What is done with it. */
 void nft_mark_set(struct nft_rule *r, uint32_t mark);
 void nft_mark_or(struct nft_rule *r, uint32_t bits);
@@ -86,6 +89,12 @@ void nft_ether_saddr_set(struct nft_rule *r, const uint8_t mac[6]);
 void nft_mark_put(struct nft_rule *r, uint32_t mask, uint32_t bits);
 void nft_ttl_set(struct nft_rule *r, uint8_t ttl);
 void nft_notrack(struct nft_rule *r);
+/* Its connection is tracked in this zone; out: its way out is, the way back in
+ * that of all others. */
+void nft_zone_set(struct nft_rule *r, uint16_t zone, bool out);
+void nft_masquerade(struct nft_rule *r);
+/* Its addresses and TCP ports become a member of that set, or stay one. */
+void nft_tcp_remember(struct nft_rule *r, const char *set);
 void nft_accept(struct nft_rule *r);
 void nft_drop(struct nft_rule *r);
 void nft_return(struct nft_rule *r);

@@ -13,6 +13,7 @@
 #include "capture/internal.h"
 #include "capture/nft_build.h"
 #include "capture/nft_set.h"
+#include "capture/nft_via.h"
 #include "capture/nft_steps.h"
 
 static void print_chain(const struct nft_chain *c, FILE *f)
@@ -62,6 +63,8 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);
+	if (how->vias && family == NFPROTO_IPV4)
+		nft_via_print_set(f);
 	if (p->rules)
 		print_counters(p->rules, f);
 	for (i = 0; i < p->chains; i++) {

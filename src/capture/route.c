@@ -53,25 +53,34 @@ int route_drop(struct netlink *rt, int ifindex, uint32_t table,
 	return r ? error_set(err, r, "%s", e.text) : 0;
 }
 
+/* What has this mark, or comes from this device. */
+struct rule {
+	uint32_t pref, mark, mask, table;
+	char dev[IFNAMSIZ]; /* "": any */
+	uint8_t protocol;
+};
+
 static int rule_send(struct netlink *rt, uint16_t type, uint16_t flags,
-		     const struct capture_config *cfg, struct error *err)
+		     const struct rule *rule, struct error *err)
 {
 	uint8_t buf[256];
 	struct fib_rule_hdr frh = {
 		.family = AF_INET,
 		.action = FR_ACT_TO_TBL,
-		.table = cfg->table < 256 ? (uint8_t)cfg->table :
-					    RT_TABLE_UNSPEC,
+		.table = rule->table < 256 ? (uint8_t)rule->table :
+					     RT_TABLE_UNSPEC,
 	};
 	struct nlmsghdr *nlh =
 		netlink_message(buf, type, flags, &frh, sizeof(frh));
 
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, cfg->pref);
-	mnl_attr_put_u32(nlh, FRA_FWMARK, cfg->mark);
-	/* Exactly our bit: a mark of somebody else that has it among others
-	 * goes its own way, and is taken at the wire. */
-	mnl_attr_put_u32(nlh, FRA_FWMASK, UINT32_MAX);
-	mnl_attr_put_u32(nlh, FRA_TABLE, cfg->table);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, rule->pref);
+	if (*rule->dev) {
+		mnl_attr_put_strz(nlh, FRA_IIFNAME, rule->dev);
+	} else {
+		mnl_attr_put_u32(nlh, FRA_FWMARK, rule->mark);
+		mnl_attr_put_u32(nlh, FRA_FWMASK, rule->mask);
+	}
+	mnl_attr_put_u32(nlh, FRA_TABLE, rule->table);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, CAPTURE_PROTOCOL);
 	return netlink_ask(rt, nlh, NULL, NULL,
 			   type == RTM_NEWRULE ? "adding the ip rule" :
@@ -79,29 +88,76 @@ static int rule_send(struct netlink *rt, uint16_t type, uint16_t flags,
 			   err);
 }
 
-int rule_put(struct netlink *rt, const struct capture_config *cfg,
-	     struct error *err)
+static int rule_add(struct netlink *rt, const struct rule *rule,
+		    struct error *err)
 {
-	return rule_send(rt, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, cfg, err);
+	return rule_send(rt, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule,
+			 err);
 }
 
-int rule_drop(struct netlink *rt, const struct capture_config *cfg,
-	      struct error *err)
+static int rule_remove(struct netlink *rt, const struct rule *rule,
+		       struct error *err)
 {
 	struct error e;
-	int r = rule_send(rt, RTM_DELRULE, 0, cfg, &e);
+	int r = rule_send(rt, RTM_DELRULE, 0, rule, &e);
 
 	if (r == -ENOENT)
 		return 0;
 	return r ? error_set(err, r, "%s", e.text) : 0;
 }
 
-/* ---- what is there ------------------------------------------------------ */
+/* Exactly our bit: a mark of somebody else that has it among others goes its
+ * own way, and is taken at the wire. */
+static struct rule selector(const struct capture_config *cfg)
+{
+	return (struct rule){ .pref = cfg->pref,
+			      .mark = cfg->mark,
+			      .mask = UINT32_MAX,
+			      .table = cfg->table };
+}
 
-struct rule {
-	uint32_t pref, mark, mask, table;
-	uint8_t protocol;
-};
+int rule_put(struct netlink *rt, const struct capture_config *cfg,
+	     struct error *err)
+{
+	const struct rule rule = selector(cfg);
+
+	return rule_add(rt, &rule, err);
+}
+
+int rule_drop(struct netlink *rt, const struct capture_config *cfg,
+	      struct error *err)
+{
+	const struct rule rule = selector(cfg);
+
+	return rule_remove(rt, &rule, err);
+}
+
+static struct rule by_device(const struct capture_config *cfg,
+			     const char *dev, uint32_t table)
+{
+	struct rule rule = { .pref = cfg->pref, .table = table };
+
+	snprintf(rule.dev, sizeof(rule.dev), "%s", dev);
+	return rule;
+}
+
+int via_rule_put(struct netlink *rt, const struct capture_config *cfg,
+		 const char *dev, uint32_t table, struct error *err)
+{
+	const struct rule rule = by_device(cfg, dev, table);
+
+	return rule_add(rt, &rule, err);
+}
+
+int via_rule_drop(struct netlink *rt, const struct capture_config *cfg,
+		  const char *dev, uint32_t table, struct error *err)
+{
+	const struct rule rule = by_device(cfg, dev, table);
+
+	return rule_remove(rt, &rule, err);
+}
+
+/* ---- what is there ------------------------------------------------------ */
 
 static uint32_t attr_u32(const struct nlattr *a)
 {
@@ -127,6 +183,11 @@ static struct rule rule_read(const struct nlmsghdr *nlh)
 			break;
 		case FRA_TABLE:
 			r.table = attr_u32(a);
+			break;
+		case FRA_IIFNAME:
+			snprintf(r.dev, sizeof(r.dev), "%.*s",
+				 (int)mnl_attr_get_payload_len(a),
+				 mnl_attr_get_str(a));
 			break;
 		case FRA_PROTOCOL:
 			r.protocol = mnl_attr_get_u8(a);
@@ -155,7 +216,8 @@ static int left_cb(const struct nlmsghdr *nlh, void *arg)
 	struct leftovers *l = arg;
 	struct rule r = rule_read(nlh);
 
-	if (r.protocol == CAPTURE_PROTOCOL && r.mark && l->n < LEFT_MAX)
+	if (r.protocol == CAPTURE_PROTOCOL && (r.mark || *r.dev) &&
+	    l->n < LEFT_MAX)
 		l->rule[l->n++] = r;
 	return 0;
 }
@@ -174,12 +236,7 @@ int rule_clean(struct netlink *rt, struct error *err)
 	if (r)
 		return error_set(err, r, "listing ip rules: %s", strerror(-r));
 	for (unsigned i = 0; i < l.n; i++) {
-		struct capture_config cfg = { .pref = l.rule[i].pref,
-					      .mark = l.rule[i].mark,
-					      .mask = l.rule[i].mask,
-					      .table = l.rule[i].table };
-
-		r = rule_drop(rt, &cfg, err);
+		r = rule_remove(rt, &l.rule[i], err);
 		if (r)
 			return r;
 	}
@@ -261,5 +318,75 @@ int route_check_free(struct netlink *rt, const struct capture_config *cfg,
 	if (r)
 		error_set(err, r, "%s%s%s", e.text, r == -EEXIST ? "" : ": ",
 			  r == -EEXIST ? "" : strerror(-r));
+	return r;
+}
+
+int table_check_free(struct netlink *rt, uint32_t table, struct error *err)
+{
+	/* No rule has this preference, and none these bits. */
+	const struct capture_config cfg = { .table = table,
+					    .pref = UINT32_MAX };
+
+	return route_check_free(rt, &cfg, err);
+}
+
+/* ---- what a killed instance left ---------------------------------------- */
+
+#define LEFT_ROUTES_MAX 1024
+
+struct left_routes {
+	struct {
+		_Alignas(struct nlmsghdr) uint8_t bytes[256];
+	} *message;
+	unsigned n;
+};
+
+static int left_route_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct left_routes *l = arg;
+
+	if (rtm->rtm_protocol == CAPTURE_PROTOCOL &&
+	    !(rtm->rtm_flags & RTM_F_CLONED) && l->n < LEFT_ROUTES_MAX &&
+	    nlh->nlmsg_len <= sizeof(l->message[0]))
+		memcpy(&l->message[l->n++], nlh, nlh->nlmsg_len);
+	return 0;
+}
+
+static void left_routes_again(void *arg)
+{
+	((struct left_routes *)arg)->n = 0;
+}
+
+int route_clean(struct netlink *rt, struct error *err)
+{
+	struct rtmsg rtm = { .rtm_family = AF_INET };
+	struct left_routes l = { .n = 0 };
+	uint8_t buf[128];
+	int r = -ENOMEM;
+
+	l.message = calloc(LEFT_ROUTES_MAX, sizeof(*l.message));
+	if (l.message)
+		r = netlink_dump(rt, netlink_message(buf, RTM_GETROUTE, 0,
+						     &rtm, sizeof(rtm)),
+				 left_route_cb, left_routes_again, &l);
+	if (r) {
+		error_set(err, r, "listing routes: %s", strerror(-r));
+		goto out;
+	}
+	/* What the kernel says of a route is what removes it. */
+	for (unsigned i = 0; i < l.n && !r; i++) {
+		struct nlmsghdr *nlh = (void *)l.message[i].bytes;
+
+		nlh->nlmsg_type = RTM_DELROUTE;
+		nlh->nlmsg_flags = 0;
+		nlh->nlmsg_pid = 0;
+		r = netlink_ask(rt, nlh, NULL, NULL, "removing a route", err);
+		r = r == -ESRCH || r == -ENODEV ? 0 : r;
+	}
+	if (!r)
+		r = (int)l.n;
+out:
+	free(l.message);
 	return r;
 }

@@ -72,7 +72,7 @@ static bool is_ours(const struct scan *s, const char *name, bool tun)
 	if (!strcmp(name, s->dev))
 		return true;
 	return tun && digits && !name[3 + digits] &&
-	       !strncmp(name, "sl", 2) && strchr("oifg", name[2]);
+	       !strncmp(name, "sl", 2) && strchr("oifgv", name[2]);
 }
 
 static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)

@@ -38,6 +38,12 @@ static int print(struct capture *c, FILE *f)
 	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
 		   " lookup %" PRIu32 " protocol %d\n",
 		c->cfg.pref, c->cfg.mark, c->cfg.table, CAPTURE_PROTOCOL);
+	for (unsigned i = 0; i < c->cfg.vias; i++)
+		fprintf(f, "# ip rule add pref %" PRIu32 " iif " NFT_VIA_DEVICE
+			   " lookup %" PRIu32 " protocol %d # by %s, or "
+			   "dropped\n",
+			c->cfg.pref, i, via_table(&c->cfg, i),
+			CAPTURE_PROTOCOL, c->cfg.via[i]);
 	return nft_print(&c->how, list, c->ports, f);
 }
 

@@ -53,6 +53,7 @@ int watch_open(struct capture *c, struct error *err)
 	static const unsigned group[] = {
 		RTNLGRP_LINK,	     RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,	  RTNLGRP_TC,
+		RTNLGRP_IPV4_NETCONF,
 	};
 	int r;
 
@@ -95,19 +96,27 @@ static bool is_ours(const struct capture *c, int ifindex)
 	for (unsigned i = 0; i < c->ports; i++)
 		if (port_has(&c->port[i], ifindex))
 			return true;
+	for (unsigned i = 0; i < c->vias; i++)
+		if (ifindex == c->via[i].ifindex)
+			return true;
 	return false;
 }
 
-static bool has_u32(const struct nlmsghdr *nlh, size_t skip, uint16_t type,
-		    uint32_t value)
+static bool is_our_table(const struct capture *c, uint32_t table)
+{
+	return table >= c->cfg.table && table <= c->cfg.table + c->vias;
+}
+
+/* 0: it is not there. */
+static uint32_t get_u32(const struct nlmsghdr *nlh, size_t skip, uint16_t type)
 {
 	const struct nlattr *a;
 
 	mnl_attr_for_each(a, nlh, skip)
 		if (mnl_attr_get_type(a) == type &&
 		    mnl_attr_get_payload_len(a) >= 4)
-			return mnl_attr_get_u32(a) == value;
-	return false;
+			return mnl_attr_get_u32(a);
+	return 0;
 }
 
 static int route_cb(const struct nlmsghdr *nlh, void *arg)
@@ -130,16 +139,19 @@ static int route_cb(const struct nlmsghdr *nlh, void *arg)
 		c->stale_links = true;
 		break;
 	case RTM_DELROUTE:
-		if (has_u32(nlh, sizeof(struct rtmsg), RTA_TABLE,
-			    c->cfg.table))
+		if (is_our_table(c, get_u32(nlh, sizeof(struct rtmsg),
+					    RTA_TABLE)))
 			c->stale_ours = true;
 		c->stale_routes = true;
 		break;
 	case RTM_DELRULE:
-		if (has_u32(nlh, sizeof(struct fib_rule_hdr), FRA_PRIORITY,
-			    c->cfg.pref))
+		if (get_u32(nlh, sizeof(struct fib_rule_hdr), FRA_PRIORITY) ==
+		    c->cfg.pref)
 			c->stale_ours = true;
 		c->stale_routes = true;
+		break;
+	case RTM_NEWNETCONF:
+		c->stale_conf = true;
 		break;
 	case RTM_NEWROUTE:
 	case RTM_NEWRULE:

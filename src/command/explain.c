@@ -45,12 +45,14 @@ static void tell_condition(FILE *f, const struct match *m, enum match_key key)
 static void tell_outcome(FILE *f, struct script *s, const struct rule *r,
 			 const struct verdict *v, bool counted)
 {
+	char text[VERDICT_TEXT];
+
 	if (v->kind == VERDICT_ERROR)
 		fprintf(f, "failed: %s\n", script_error(s));
 	else if (!counted)
 		fputs("no, where said no\n", f);
 	else if (v->kind != VERDICT_NONE)
-		fprintf(f, "%s\n", verdict_name(v->kind));
+		fprintf(f, "%s\n", verdict_text(v, text, sizeof(text)));
 	else if (r->action)
 		fputs("held, its action returned nothing\n", f);
 	else

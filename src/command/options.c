@@ -415,6 +415,7 @@ int options_apply(struct options *o, struct script *s)
 		for (const struct rewrite *w = r->rewrite; w; w = w->next)
 			o->run.capture.elsewhere |= w->key == REWRITE_DST;
 	}
+	o->run.capture.vias = script_vias(s, o->run.capture.via);
 	o->run.capture.in = rs->dirs & 1u << DIR_IN;
 	o->run.capture.probes = rs->probes;
 	if (rs->probes) {

@@ -196,6 +196,7 @@ static void decided(struct replay *r, struct packet *p, const struct verdict *v)
 
 	switch (v->kind) {
 	case VERDICT_ACCEPT:
+	case VERDICT_VIA: /* with which source is the kernel's business */
 		put(r, p);
 		break;
 	case VERDICT_REJECT:

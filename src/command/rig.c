@@ -363,6 +363,7 @@ static void decided(struct rig *r, struct packet *p, const struct verdict *v)
 
 	switch (v->kind) {
 	case VERDICT_ACCEPT:
+	case VERDICT_VIA:
 		keep(r, &r->leaving, p);
 		break;
 	case VERDICT_REJECT:
@@ -402,6 +403,7 @@ static void walk(struct rig *r, struct packet *p, struct test_seen *seen)
 		failed = true;
 	}
 	seen->verdict = verdict_name(failed ? VERDICT_ERROR : v.kind);
+	seen->via = v.kind == VERDICT_VIA ? v.via : NULL;
 	keep(r, &r->after, p);
 	p->undo = NULL;
 	decided(r, p, &v);

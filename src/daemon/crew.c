@@ -195,6 +195,29 @@ void crew_routes(struct crew *c)
 		tell(&c->member[i], &msg, NULL, 0);
 }
 
+static void tell_via(struct crew *c, unsigned i, const struct via *v)
+{
+	struct message msg = {.kind = MESSAGE_VIA_IS};
+
+	memcpy(msg.via.name, v->name, sizeof(msg.via.name));
+	msg.via.usable = !*v->why;
+	tell(&c->member[i], &msg, &v->fd[i], 1);
+}
+
+void crew_via(struct crew *c, const struct via *v)
+{
+	unsigned k = 0;
+
+	while (k < c->nvias && strcmp(c->vias[k].name, v->name))
+		k++;
+	if (k == CAPTURE_VIAS_MAX)
+		return;
+	c->nvias += k == c->nvias;
+	c->vias[k] = *v;
+	for (unsigned i = 0; i < c->count; i++)
+		tell_via(c, i, v);
+}
+
 static void tell_up(struct crew *c, unsigned i, bool tasks)
 {
 	struct message msg = {.kind = MESSAGE_UP};
@@ -281,6 +304,8 @@ int crew_start(struct crew *c, unsigned i, struct error *err)
 	for (unsigned k = 0; k < c->nuplinks; k++)
 		tell_uplink(c, i, &c->uplinks[k]);
 	tell_locals(c, i);
+	for (unsigned k = 0; k < c->nvias; k++)
+		tell_via(c, i, &c->vias[k]);
 	if (c->up)
 		tell_up(c, i, false);
 	return 0;

@@ -47,6 +47,8 @@ struct crew {
 	unsigned nuplinks;
 	struct address *locals;
 	unsigned nlocals;
+	struct via vias[CAPTURE_VIAS_MAX];
+	unsigned nvias;
 };
 
 /* Maps the shared memory. 0 or -errno. */
@@ -72,6 +74,7 @@ void crew_uplink_changed(struct crew *c, const struct uplink *u);
 void crew_uplink_down(struct crew *c, int ifindex);
 void crew_locals(struct crew *c, const struct address *list, unsigned n);
 void crew_routes(struct crew *c);
+void crew_via(struct crew *c, const struct via *v);
 /* Packets are taken. Tasks run in the first worker, and not again in those
  * that come for one that died. */
 void crew_up(struct crew *c);

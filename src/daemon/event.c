@@ -134,6 +134,8 @@ void event_end(struct event *e, const struct packet *before,
 		e->rule = v->rule->index;
 	if (v->kind == VERDICT_REPLACE)
 		e->made = v->count;
+	if (v->kind == VERDICT_VIA)
+		snprintf(e->via, sizeof(e->via), "%s", v->via);
 	if (p->iface)
 		snprintf(e->iface, sizeof(e->iface), "%s", p->iface);
 	if (!(p->flags & PACKET_MODIFIED))
@@ -166,6 +168,7 @@ static void text_sanitize(char *text, size_t size)
 void event_sanitize(struct event *e)
 {
 	text_sanitize(e->iface, sizeof(e->iface));
+	text_sanitize(e->via, sizeof(e->via));
 	text_sanitize(e->source, sizeof(e->source));
 	text_sanitize(e->target, sizeof(e->target));
 	text_sanitize(e->detail, sizeof(e->detail));
@@ -226,6 +229,7 @@ static const char *verdict_colour(const struct event *e)
 {
 	switch (e->verdict) {
 	case VERDICT_ACCEPT:
+	case VERDICT_VIA:
 		return is_changed(e) ? "\033[33m" : "\033[32m";
 	case VERDICT_REPLACE:
 		return "\033[36m";
@@ -253,7 +257,8 @@ size_t event_line(const struct event *e, const struct ruleset *rs,
 {
 	int64_t nsec;
 	time_t sec = (time_t)seconds(e->time, &nsec);
-	char clock[16] = "", who[32] = "";
+	struct verdict v = {.kind = e->verdict, .via = e->via};
+	char clock[16] = "", who[32] = "", verdict[VERDICT_TEXT];
 	struct tm tm;
 	size_t n = 0;
 
@@ -267,7 +272,7 @@ size_t event_line(const struct event *e, const struct ruleset *rs,
 	append(buf, size, &n, "%s > %s%s%s len %u  ", e->source, e->target,
 	       *e->detail ? " " : "", e->detail, e->len);
 	append(buf, size, &n, "%s%-8s%s %-10s %s", colour ? verdict_colour(e) : "",
-	       verdict_name(e->verdict), colour ? "\033[0m" : "",
+	       verdict_text(&v, verdict, sizeof(verdict)), colour ? "\033[0m" : "",
 	       event_rule_name(rs, e->rule), *who ? who : "-");
 	if (*e->note)
 		append(buf, size, &n, "  # %s", e->note);
@@ -395,6 +400,8 @@ size_t event_json(const struct event *e, const struct ruleset *rs,
 	append_member(buf, size, &n, "detail", e->detail);
 	append(buf, size, &n, ",\"len\":%u", e->len);
 	append_member(buf, size, &n, "verdict", verdict_name(e->verdict));
+	if (*e->via)
+		append_member(buf, size, &n, "via", e->via);
 	if (e->rule != EVENT_RULE_NONE)
 		append_member(buf, size, &n, "rule",
 			      event_rule_name(rs, e->rule));

@@ -38,6 +38,7 @@ struct event {
 	uint32_t rule;	     /* rule->index, EVENT_RULE_NONE: the policy */
 	uint32_t made;	     /* packets that went in its place */
 	char iface[IFNAMSIZ];
+	char via[IFNAMSIZ];  /* VIA: by which interface it goes */
 	char source[56], target[56]; /* "192.0.2.2:30732" */
 	char detail[80];
 	char note[80]; /* audit(pkt, note) */

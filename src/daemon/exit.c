@@ -82,43 +82,49 @@ static void write_segments(struct path *w, int fd, struct packet *p,
 
 /* ---- tun0 --------------------------------------------------------------- */
 
-static void write_tun(struct path *w, struct packet *p)
+/* no_gso: what is known of fd, and learnt. */
+static void write_tun(struct path *w, int fd, bool *no_gso, struct packet *p)
 {
 	uint8_t *start;
 
 	p->tail = 0;
-	if (!(p->offload.gso_type && w->tun_no_gso)) {
+	if (!(p->offload.gso_type && *no_gso)) {
 		start = frame_start(p, NULL, 0);
-		if (write(w->tun.fd, start, frame_length(p, start)) >= 0)
+		if (write(fd, start, frame_length(p, start)) >= 0)
 			return;
 		if (!(errno == EINVAL && p->offload.gso_type)) {
 			w->shared->stats.refused++;
 			return;
 		}
-		w->tun_no_gso = true;
+		*no_gso = true;
 	}
-	write_segments(w, w->tun.fd, p, NULL, 0);
+	write_segments(w, fd, p, NULL, 0);
 }
 
-/*
- * By tun0 a packet is forwarded, which takes one off its TTL: give it back
- * beforehand. 255 cannot be raised; the chain behind tun0 knows. What is for
- * this host is delivered and keeps its TTL.
- */
+/* A packet that is forwarded loses one of its TTL: it gets it beforehand. 255
+ * cannot be raised; the chain behind the device knows. */
+static void raise_ttl(struct packet *p)
+{
+	uint32_t ttl;
+
+	if (!packet_get(p, FIELD_IP_TTL, &ttl) && ttl < 255)
+		packet_set(p, FIELD_IP_TTL, ttl + 1);
+}
+
+/* What is for this host is delivered and keeps its TTL; what is not is
+ * forwarded. */
 static void exit_tun(struct path *w, struct packet *p)
 {
 	struct address dst = packet_dst(p);
-	uint32_t ttl;
 
 	if (!is_local(w, &dst)) {
 		if (!w->told_elsewhere) {
 			w->told_elsewhere = true;
 			w->elsewhere(w);
 		}
-		if (!packet_get(p, FIELD_IP_TTL, &ttl) && ttl < 255)
-			packet_set(p, FIELD_IP_TTL, ttl + 1);
+		raise_ttl(p);
 	}
-	write_tun(w, p);
+	write_tun(w, w->tun.fd, &w->tun_no_gso, p);
 }
 
 /* ---- an uplink ---------------------------------------------------------- */
@@ -279,6 +285,74 @@ void exit_onward(struct path *w, struct packet *p)
 		exit_tun(w, p);
 	else
 		exit_port(w, port, p, w->link, w->link_len);
+}
+
+/* ---- by an interface of the rule's choice ------------------------------- */
+
+static struct path_via *via_find(struct path *w, const char *name)
+{
+	struct path_via *via;
+
+	for (via = w->vias; via < w->vias + w->nvias; via++)
+		if (!strcmp(via->name, name))
+			return via;
+	if (w->nvias == SCRIPT_VIAS_MAX)
+		return NULL;
+	w->nvias++;
+	*via = (struct path_via){.fd = -1};
+	strncpy(via->name, name, sizeof(via->name) - 1);
+	return via;
+}
+
+void path_via_is(struct path *w, const char *name, int fd, bool usable)
+{
+	struct path_via *via = via_find(w, name);
+
+	if (!via) {
+		close(fd);
+		return;
+	}
+	if (via->fd >= 0)
+		close(via->fd);
+	via->fd = fd;
+	via->usable = usable && fd >= 0;
+}
+
+/* It would go there in any case, and with the right source. */
+static bool goes_by(struct path *w, struct packet *p, const char *name)
+{
+	if (p->flags & PACKET_REDIRECTED)
+		return false;
+	/* It is known by which one it came. */
+	if (p->dir == DIR_FORWARD && !p->leaving)
+		return false;
+	if (!p->iface)
+		w->context.resolve(p, w);
+	return p->iface && !strcmp(p->iface, name);
+}
+
+void exit_via(struct path *w, struct packet *p, const char *name)
+{
+	struct path_via *via;
+
+	if (goes_by(w, p, name)) {
+		exit_onward(w, p);
+		return;
+	}
+	via = via_find(w, name);
+	if (via && via->fd < 0 && !via->asked) {
+		/* Once: it is answered, or was said why not. */
+		via->asked = true;
+		w->via(w, name);
+	}
+	if (!via || !via->usable) {
+		w->shared->stats.via_lost++;
+		return;
+	}
+	if (p->flags & PACKET_MODIFIED)
+		allow_cutting(w, p);
+	raise_ttl(p);
+	write_tun(w, via->fd, &via->no_gso, p);
 }
 
 /* Six bytes each: to, from; what follows is the packet's own. */

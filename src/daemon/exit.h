@@ -19,6 +19,9 @@ struct virtio_hdr {
 /* The packet in the rules, as they left it, to where it was going. */
 void exit_onward(struct path *w, struct packet *p);
 
+/* The packet in the rules, as they left it, by the interface of that name. */
+void exit_via(struct path *w, struct packet *p, const char *name);
+
 /* q, to the sender of the packet in the rules. Needs headroom. */
 void exit_back(struct path *w, struct packet *q);
 

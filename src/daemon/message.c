@@ -28,6 +28,9 @@ static size_t message_size(uint32_t kind)
 	case MESSAGE_EXPECTED:
 	case MESSAGE_UNEXPECT:
 		return head + sizeof(struct message_expect);
+	case MESSAGE_VIA:
+	case MESSAGE_VIA_IS:
+		return head + sizeof(struct message_via);
 	case MESSAGE_DONE:
 		return head + sizeof(struct message_done);
 	case MESSAGE_PCAP:
@@ -121,6 +124,11 @@ static bool is_whole(const struct message *m, size_t n)
 	       n - size == m->pcap.len;
 }
 
+static bool carries_fds(const struct message *m)
+{
+	return m->kind == MESSAGE_UPLINK_UP || m->kind == MESSAGE_VIA_IS;
+}
+
 static int receive(int sock, struct message *m, size_t room,
 		   int fds[MESSAGE_FDS])
 {
@@ -149,7 +157,7 @@ static int receive(int sock, struct message *m, size_t room,
 	bad = n < (ssize_t)sizeof(m->kind) || (h.msg_flags & MSG_TRUNC) ||
 	      !is_whole(m, (size_t)n);
 	for (int i = 0; i < MESSAGE_FDS; i++) {
-		if (fds[i] < 0 || (!bad && m->kind == MESSAGE_UPLINK_UP))
+		if (fds[i] < 0 || (!bad && carries_fds(m)))
 			continue;
 		close(fds[i]);
 		fds[i] = -1;

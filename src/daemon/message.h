@@ -27,6 +27,7 @@ enum message_kind {
 	MESSAGE_ROUTES,
 	MESSAGE_UP,	  /* packets are taken: time begins for the rules */
 	MESSAGE_EXPECTED, /* what was asked by EXPECT is so, or cannot be */
+	MESSAGE_VIA_IS,	  /* with a descriptor: an interface for via() */
 	/* both ways */
 	MESSAGE_SET, /* members of sets changed, as a rule wanted */
 	/* to the supervisor */
@@ -39,6 +40,7 @@ enum message_kind {
 	MESSAGE_PCAP,	  /* a packet for a file */
 	MESSAGE_ELSEWHERE, /* a packet goes to another destination: tun0
 			      forwards now */
+	MESSAGE_VIA, /* a rule named an interface that was not known */
 };
 
 #define MESSAGE_LOCALS_MAX 64
@@ -73,6 +75,11 @@ struct message_expect {
 	uint16_t port;
 	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t any;   /* EXPECT: another port will do as well */
+};
+
+struct message_via {
+	char name[IFNAMSIZ];
+	uint32_t usable; /* VIA_IS: 0: packets for it are to be dropped */
 };
 
 struct message_done {
@@ -111,6 +118,7 @@ struct message {
 		struct message_up up;
 		struct message_expect expect;
 		struct message_done done;
+		struct message_via via;
 		struct message_pcap pcap;
 		struct message_set set;
 	};

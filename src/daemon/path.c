@@ -276,6 +276,9 @@ static void decided(struct path *w, struct packet *p, const struct verdict *v)
 	case VERDICT_ACCEPT:
 		exit_onward(w, p);
 		break;
+	case VERDICT_VIA:
+		exit_via(w, p, v->via);
+		break;
 	case VERDICT_REJECT:
 		reject(w, p, v->reject_code);
 		break;

@@ -61,6 +61,7 @@ struct path_stats {
 	uint64_t verdict[VERDICT_ERROR + 1];
 	uint64_t short_read, no_room, refused, segmented, queue_full;
 	uint64_t errors; /* rules that failed */
+	uint64_t via_lost; /* packets for an interface that cannot be used */
 	uint64_t events_lost, logs_lost;
 	uint64_t files_lost; /* packets that pcap() could not hand on */
 };
@@ -84,6 +85,16 @@ struct path_shared {
 	struct rule_counter rules[]; /* ruleset->count + 1 */
 };
 
+/* An interface that a rule sends packets by: what is written to fd is
+ * forwarded by it, with its address as the source. */
+struct path_via {
+	char name[IFNAMSIZ];
+	int fd;	     /* -1: not known yet */
+	bool asked;
+	bool usable; /* else packets are dropped, and not sent elsewhere */
+	bool no_gso; /* fd refused a super-packet once */
+};
+
 #define PATH_ROUTES 256 /* look-ups remembered; a power of two */
 
 struct path_route {
@@ -105,6 +116,8 @@ struct path {
 	void (*event)(struct path *w, const struct event *e);
 	/* Told once: tun0 has something to forward. */
 	void (*elsewhere)(struct path *w);
+	/* Asks for an interface, see path_via_is. */
+	void (*via)(struct path *w, const char *name);
 	void *event_arg;
 	/* What only the owner can do for rules (expect, unexpect, pcap), with
 	 * the path as their arg. */
@@ -115,6 +128,8 @@ struct path {
 	struct address locals[PATH_LOCALS_MAX];
 	unsigned nlocals;
 	struct path_route routes[PATH_ROUTES];
+	struct path_via vias[SCRIPT_VIAS_MAX];
+	unsigned nvias;
 	bool tun_no_gso;
 	bool told_elsewhere;
 	int64_t clock; /* ns, monotonic; as context.now of the last look */
@@ -161,6 +176,10 @@ void path_expected(struct path *w, uint32_t id, int error, uint16_t port);
 
 /* Sends what waits for port, as much as it takes now. */
 void path_drain(struct path *w, struct port *port);
+
+/* Packets for that interface are written to fd, which is w's from now on, or
+ * dropped where it is not usable. */
+void path_via_is(struct path *w, const char *name, int fd, bool usable);
 
 /* A look-up of routes is stale. */
 void path_routes_changed(struct path *w);

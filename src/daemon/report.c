@@ -10,6 +10,7 @@ static void report_totals(const struct crew *c, uint64_t lost,
 	const struct ruleset *rs = script_ruleset(c->script);
 	uint64_t packets = 0, refused = 0, errors = 0, quiet = 0, files = 0;
 	uint64_t decided = 0;
+	uint64_t via = 0;
 
 	for (unsigned i = 0; i < c->count; i++) {
 		const struct path_stats *st = &c->member[i].shared->stats;
@@ -20,6 +21,7 @@ static void report_totals(const struct crew *c, uint64_t lost,
 		lost += st->events_lost;
 		quiet += st->logs_lost;
 		files += st->files_lost;
+		via += st->via_lost;
 	}
 	log_info("done: %" PRIu64 " packets seen, %" PRIu64
 		 " refused by the kernel, %" PRIu64 " errors in rules",
@@ -29,6 +31,9 @@ static void report_totals(const struct crew *c, uint64_t lost,
 	if (decided)
 		log_info("%" PRIu64 " packets were decided in the kernel",
 			 decided);
+	if (via)
+		log_warn("via: %" PRIu64 " packets were dropped because their "
+			 "interface could not be used", via);
 	if (lost)
 		log_warn("%" PRIu64 " lines of the audit were lost", lost);
 	if (quiet)

@@ -86,6 +86,20 @@ static void on_routes(void *arg)
 	crew_routes(&((struct supervisor *)arg)->crew);
 }
 
+/* What is for an interface that cannot be used is dropped: said at each
+ * change, and at the start where there is something to say. */
+static void on_via(void *arg, const struct via *v)
+{
+	struct supervisor *s = arg;
+
+	crew_via(&s->crew, v);
+	if (*v->why)
+		log_warn("via(\"%s\"): %s; packets for it are dropped", v->name,
+			 v->why);
+	else if (s->up)
+		log_info("via(\"%s\"): packets go by it", v->name);
+}
+
 static const char *mode_name(enum capture_mode mode)
 {
 	return mode == CAPTURE_WIRE ? "at the wire" : "by route";
@@ -172,6 +186,11 @@ static void message_handle(struct supervisor *s, struct crew_member *m)
 	case MESSAGE_ELSEWHERE:
 		if (capture_elsewhere(s->capture, &err))
 			log_error("%s", err.text);
+		break;
+	case MESSAGE_VIA:
+		msg->via.name[sizeof(msg->via.name) - 1] = '\0';
+		if (capture_via(s->capture, msg->via.name, &err))
+			log_error("%s; packets for it are dropped", err.text);
 		break;
 	case MESSAGE_EXPECT:
 		expect_handle(s, m, &msg->expect);
@@ -513,6 +532,7 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 		.locals = on_locals,
 		.routes = on_routes,
 		.mode = on_mode,
+		.via = on_via,
 	};
 	int r = crew_open(&s->crew, cfg->capture.workers, err);
 

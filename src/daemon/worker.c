@@ -72,6 +72,17 @@ static void elsewhere_to_supervisor(struct path *path)
 		path->told_elsewhere = false;
 }
 
+static void via_from_supervisor(struct path *path, const char *name)
+{
+	struct message m = {.kind = MESSAGE_VIA};
+
+	strncpy(m.via.name, name, sizeof(m.via.name) - 1);
+	/* Where it does not get through, the next packet asks again. */
+	if (message_send(((struct worker *)path->event_arg)->sock, &m, NULL, 0))
+		for (unsigned i = 0; i < path->nvias; i++)
+			path->vias[i].asked &= path->vias[i].fd >= 0;
+}
+
 static int expect_from_supervisor(void *arg, uint32_t id, uint8_t proto,
 				  uint16_t port, bool any)
 {
@@ -241,6 +252,15 @@ static void locals_update(struct path *path, const struct message_locals *l)
 			path->locals[path->nlocals++] = l->list[i];
 }
 
+static void via_is(struct path *path, const struct message_via *v, int fd)
+{
+	char name[sizeof(v->name)];
+
+	memcpy(name, v->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	path_via_is(path, name, fd, v->usable);
+}
+
 static void message_handle(struct worker *w, const struct message *m,
 			   const int fds[MESSAGE_FDS])
 {
@@ -263,6 +283,9 @@ static void message_handle(struct worker *w, const struct message *m,
 		break;
 	case MESSAGE_ROUTES:
 		break;
+	case MESSAGE_VIA_IS:
+		via_is(&w->path, &m->via, fds[0]);
+		return;
 	case MESSAGE_UP:
 		path_start(&w->path, m->up.tasks);
 		w->up = true;
@@ -432,6 +455,7 @@ void worker_run(const struct worker_config *cfg)
 	w->path.filter = cfg->filter;
 	w->path.event = event_to_supervisor;
 	w->path.elsewhere = elsewhere_to_supervisor;
+	w->path.via = via_from_supervisor;
 	w->path.event_arg = w;
 	w->path.host = (struct script_host){
 		.expect = expect_from_supervisor,

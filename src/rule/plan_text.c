@@ -48,10 +48,11 @@ static void say_constant(struct line *l, const struct rule *r, bool kernel)
 	const char *by =
 		is_open(r) ? "for every packet" : "decided by its match";
 	const char *where = kernel ? "in the kernel" : "in C";
+	char verdict[VERDICT_TEXT];
 
 	if (r->constant.kind != VERDICT_NONE)
 		say(l, "constant verdict %s%s, %s %s",
-		    verdict_name(r->constant.kind),
+		    verdict_text(&r->constant, verdict, sizeof(verdict)),
 		    r->rewrite ? " after a constant rewrite" : "", by, where);
 	else if (r->rewrite)
 		say(l, "constant rewrite, %s %s", by, where);

@@ -21,6 +21,15 @@ const char *verdict_name(enum verdict_kind kind)
 	return names[kind];
 }
 
+const char *verdict_text(const struct verdict *v, char *buf, size_t size)
+{
+	if (v->kind == VERDICT_VIA)
+		snprintf(buf, size, "%s(%s)", verdict_name(v->kind), v->via);
+	else
+		snprintf(buf, size, "%s", verdict_name(v->kind));
+	return buf;
+}
+
 struct ruleset *ruleset_new(void)
 {
 	struct ruleset *rs = calloc(1, sizeof(*rs));
@@ -183,8 +192,13 @@ void ruleset_run(const struct ruleset *rs, struct packet *p,
 		 struct rule_counter *counters, struct verdict *v)
 {
 	if (rs->index ? run_indexed(rs, p, ctx, calls, counters, v)
-		      : run_all(rs, p, ctx, calls, counters, v))
+		      : run_all(rs, p, ctx, calls, counters, v)) {
+		/* What has arrived at this host goes nowhere. */
+		if (v->kind == VERDICT_VIA && p->dir == DIR_IN &&
+		    !(p->flags & PACKET_REDIRECTED))
+			v->kind = VERDICT_ACCEPT;
 		return;
+	}
 	*v = nothing;
 	v->kind = rs->policy;
 	count_packet(counters ? &counters[rs->count] : NULL, p);

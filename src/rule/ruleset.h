@@ -33,6 +33,9 @@ struct verdict {
 	const struct rule *rule; /* which decided; NULL: the policy */
 	const char *via;	 /* VIA: interface name, borrowed */
 };
+/* "ACCEPT", "VIA(wg0)" */
+#define VERDICT_TEXT 32
+const char *verdict_text(const struct verdict *v, char *buf, size_t size);
 
 /* A constant rewrite, as data. */
 enum rewrite_key {

@@ -74,6 +74,10 @@ struct script {
 
 	/* Files that rules write to. */
 	char file[SCRIPT_FILES_MAX][SCRIPT_FILE_MAX];
+
+	/* Interfaces that via() named; a name keeps its place. */
+	char via[SCRIPT_VIAS_MAX][SCRIPT_VIA_MAX];
+	unsigned vias;
 };
 
 struct script *script_of(lua_State *L);
@@ -191,6 +195,14 @@ bool verdict_read(struct script *s, int i, struct verdict *v,
 
 /* The set at i, or NULL. Cannot raise. */
 struct set *sets_test(lua_State *L, int i);
+
+/* ---- via.c ------------------------------------------------------------ */
+
+/* The place in s->via of the interface whose name is at i. Raises. */
+int via_place(lua_State *L, int i);
+
+/* Keeps the names that a source has in its calls of via(). */
+void via_read(struct script *s, const char *text, size_t n);
 
 /* ---- call.c ----------------------------------------------------------- */
 

@@ -199,6 +199,7 @@ static int load(struct script *s, const char *name, const char *folder,
 	s->name = name;
 	s->folder = folder;
 	s->loading = true;
+	via_read(s, text, n);
 	ret = script_enter(s, load_protected, &c, name, err);
 	s->loading = false;
 	s->name = s->folder = NULL;

@@ -148,6 +148,14 @@ void script_expected(struct script *s, uint32_t id, int error, uint16_t port);
 /* A plain name that ends in .pcap or .pcapng. */
 bool script_file_name_ok(const char *name);
 
+/* Longest name of an interface, its end included; and how many of them the
+ * rules of one program may name in via(). */
+#define SCRIPT_VIA_MAX	16
+#define SCRIPT_VIAS_MAX 8
+/* Those that are known by now; the names are valid as long as s. How many. */
+unsigned script_vias(const struct script *s,
+		     const char *name[SCRIPT_VIAS_MAX]);
+
 struct script_usage {
 	size_t memory, memory_peak; /* bytes */
 	uint64_t calls, errors, over_budget, out_of_memory;

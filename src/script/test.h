@@ -37,6 +37,7 @@ struct test_texts {
  * call. */
 struct test_seen {
 	const char *verdict; /* "PASS": not captured; NULL: no packet */
+	const char *via;     /* interface it goes by; NULL: not by VIA */
 	const char *rule;    /* which decided; NULL: none */
 	const char *error;   /* a rule that failed; NULL: none */
 	const struct packet *packet; /* as the rules left it; NULL: none */

@@ -132,8 +132,8 @@ static int release(lua_State *L)
 /* ---- results ----------------------------------------------------------- */
 
 static const char *const result_names[] = {
-	"verdict", "rule", "error", "packet", "packets", "sent", "log",
-	"notes",
+	"verdict", "via", "rule", "error", "packet", "packets", "sent",
+	"log", "notes",
 };
 #define NAMES (sizeof(result_names) / sizeof(*result_names))
 
@@ -184,6 +184,8 @@ static int push_result(lua_State *L, const struct test_seen *seen)
 	luaL_setmetatable(L, RESULT_TYPE);
 	lua_pushstring(L, seen->verdict); /* NULL pushes nil */
 	lua_setfield(L, -2, "verdict");
+	lua_pushstring(L, seen->via);
+	lua_setfield(L, -2, "via");
 	lua_pushstring(L, seen->rule);
 	lua_setfield(L, -2, "rule");
 	lua_pushstring(L, seen->error);

@@ -13,9 +13,15 @@
 /* RFC 1812 5.2.7.1 ends at 15. */
 #define CODE_MAX 15
 
-enum tag { TAG_ACCEPT, TAG_DROP, TAG_REJECT, TAG_CODE, TAG_COUNT = 20 };
+enum tag {
+	TAG_ACCEPT,
+	TAG_DROP,
+	TAG_REJECT,
+	TAG_CODE,			/* one for each code */
+	TAG_VIA = TAG_CODE + CODE_MAX + 1, /* one for each interface */
+	TAG_COUNT = TAG_VIA + SCRIPT_VIAS_MAX
+};
 static const char tags[TAG_COUNT];
-_Static_assert(TAG_CODE + CODE_MAX < TAG_COUNT, "a tag for each code");
 
 /* More packets than that in place of one is a slip. */
 #define LIST_MAX 1024
@@ -35,6 +41,11 @@ bool verdict_constant(lua_State *L, int i, struct verdict *v)
 	if (at < first || at >= first + sizeof(tags))
 		return false;
 	v->reject_code = REJECT_DEFAULT;
+	if (at - first >= TAG_VIA) {
+		v->kind = VERDICT_VIA;
+		v->via = script_of(L)->via[at - first - TAG_VIA];
+		return true;
+	}
 	switch (at - first) {
 	case TAG_ACCEPT:
 		v->kind = VERDICT_ACCEPT;
@@ -82,7 +93,8 @@ static int reject(lua_State *L)
 
 static int via(lua_State *L)
 {
-	return luaL_error(L, "via() is not supported by this version");
+	push_tag(L, TAG_VIA + via_place(L, 1));
+	return 1;
 }
 
 static int tag_text(lua_State *L)
@@ -94,6 +106,8 @@ static int tag_text(lua_State *L)
 	else if (v.kind == VERDICT_REJECT && v.reject_code >= 0)
 		lua_pushfstring(L, "%s(%d)", verdict_name(v.kind),
 				v.reject_code);
+	else if (v.kind == VERDICT_VIA)
+		lua_pushfstring(L, "%s(%s)", verdict_name(v.kind), v.via);
 	else
 		lua_pushstring(L, verdict_name(v.kind));
 	return 1;

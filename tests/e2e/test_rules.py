@@ -146,7 +146,6 @@ def test_an_established_connection_is_reset_by_reject(host, way):
         c.close()
 
 
-@pytest.mark.xfail(strict=True, reason="this version has no via()")
 @every_way
 def test_via_another_interface(host, way):
     """via() sends by an interface, with the source that belongs there."""

@@ -283,7 +283,7 @@ static void nft_prints_what_we_print(void **state)
 
 	(void)state;
 	enter();
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		struct nft_how how = how_route;
 		char *ours, *theirs;
 		struct nft *n;
@@ -294,6 +294,7 @@ static void nft_prints_what_we_print(void **state)
 		how.forward = i & 4;
 		how.probes = i & 16;
 		u[0].bridge = i & 8;
+		how.vias = i & 32 ? 2 : 0;
 		n = up(&how, u, 2);
 		ours = printed(&how, u, 2);
 		theirs = space_output("nft list ruleset");
@@ -578,6 +579,7 @@ static void findings_name_their_chain(void **state)
 
 static void accepts_are_put_once_and_taken_away(void **state)
 {
+	static const char *const dev[] = { "tun0", "slv*" };
 	struct error err = { "" };
 	struct nft_sight s;
 
@@ -592,8 +594,8 @@ static void accepts_are_put_once_and_taken_away(void **state)
 			     "nft add table inet ok && nft add chain inet ok "
 			     "f '{ type filter hook forward priority 0; }'"),
 			 0);
-	assert_int_equal(nft_accept_put("tun0", &err), 1);
-	assert_int_equal(nft_accept_put("tun0", &err), 0);
+	assert_int_equal(nft_accept_put(dev, 1, &err), 1);
+	assert_int_equal(nft_accept_put(dev, 1, &err), 0);
 	assert_true(loaded("policy drop;\n\t\tiifname \"tun0\" accept comment "
 			   "\"sluice\"\n\t\tcounter"));
 	assert_int_equal(nft_inspect(&s, &err), 0);
@@ -602,10 +604,17 @@ static void accepts_are_put_once_and_taken_away(void **state)
 	/* A rule of somebody who only uses the same word stays. */
 	assert_int_equal(nft_accept_remove(&err), 1);
 	assert_true(loaded("udp dport 1 accept comment \"sluice\""));
-	assert_int_equal(nft_accept_put("tun0", &err), 1);
+	assert_int_equal(nft_accept_put(dev, 1, &err), 1);
+
+	/* One device more. */
+	assert_int_equal(nft_accept_put(dev, 2, &err), 1);
+	assert_int_equal(nft_accept_put(dev, 2, &err), 0);
+	assert_int_equal(nft_inspect(&s, &err), 0);
+	assert_int_equal(s.accepts, 2);
+	assert_true(loaded("iifname \"slv*\" accept comment \"sluice\""));
 
 	assert_int_equal(run("nft flush chain ip filter FORWARD"), 0);
-	assert_int_equal(nft_accept_put("tun0", &err), 1);
+	assert_int_equal(nft_accept_put(dev, 1, &err), 1);
 	assert_int_equal(nft_accept_remove(&err), 1);
 	assert_int_equal(nft_accept_remove(&err), 0);
 	assert_false(loaded("tun0"));

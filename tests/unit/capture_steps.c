@@ -189,8 +189,13 @@ static void on_mode(void *arg, enum capture_mode mode, const char *why)
 static struct capture_events events(struct told *t)
 {
 	memset(t, 0, sizeof(*t));
-	return (struct capture_events){ t, on_up, on_change, on_down,
-					on_locals, on_routes, on_mode };
+	return (struct capture_events){ .arg = t,
+					.uplink_up = on_up,
+					.uplink_changed = on_change,
+					.uplink_down = on_down,
+					.locals = on_locals,
+					.routes = on_routes,
+					.mode = on_mode };
 }
 
 static void handle_for(struct capture *c, int64_t ms)
@@ -227,11 +232,12 @@ static const struct {
 	enum capture_mode mode;
 	bool in, forward, offload;
 	unsigned workers;
+	const char *via;
 } ways[] = {
-	{ CAPTURE_AUTO, false, false, true, 1 },
-	{ CAPTURE_ROUTE, true, false, true, 3 },
-	{ CAPTURE_WIRE, false, false, false, 1 },
-	{ CAPTURE_WIRE, true, true, true, CAPTURE_WORKERS_MAX },
+	{ CAPTURE_AUTO, false, false, true, 1, NULL },
+	{ CAPTURE_ROUTE, true, false, true, 3, "up0" },
+	{ CAPTURE_WIRE, false, false, false, 1, "none0" },
+	{ CAPTURE_WIRE, true, true, true, CAPTURE_WORKERS_MAX, NULL },
 };
 #define WAYS (sizeof(ways) / sizeof(*ways))
 
@@ -245,6 +251,8 @@ static struct capture_config way(size_t i)
 	cfg.forward = ways[i].forward;
 	cfg.offload = ways[i].offload;
 	cfg.workers = ways[i].workers;
+	cfg.via[0] = ways[i].via;
+	cfg.vias = ways[i].via != NULL;
 	return cfg;
 }
 

@@ -91,6 +91,8 @@ static const struct {
 	{MESSAGE_EXPECTED, sizeof(struct message_expect)},
 	{MESSAGE_UNEXPECT, sizeof(struct message_expect)},
 	{MESSAGE_DONE, sizeof(struct message_done)},
+	{MESSAGE_VIA, sizeof(struct message_via)},
+	{MESSAGE_VIA_IS, sizeof(struct message_via)},
 	{MESSAGE_SET, sizeof(struct message_set)},
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
@@ -223,7 +225,7 @@ static void a_packet_is_as_long_as_it_says(void **state)
 
 static void an_unknown_kind_is_refused_at_every_length(void **state)
 {
-	static const uint32_t unknown[] = {0, MESSAGE_ELSEWHERE + 1, 99,
+	static const uint32_t unknown[] = {0, MESSAGE_VIA + 1, 99,
 					   UINT32_MAX};
 	static struct message m;
 	int fds[MESSAGE_FDS];

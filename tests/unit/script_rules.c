@@ -175,8 +175,23 @@ static void what_does_not_load_says_where_and_why(void **state)
 		 "t.lua:1: reject: no unreachable code is named 'nonsense'; "
 		 "\"admin-prohibited\", \"host-unreachable\" or "
 		 "\"port-unreachable\" are some"},
-		{"rule { action = via('wg0') }",
-		 "t.lua:1: via() is not supported by this version"},
+		{"rule { action = via('wg 0') }",
+		 "t.lua:1: via: 'wg 0' is no name of an interface that packets "
+		 "can leave by"},
+		{"rule { action = via('lo') }",
+		 "t.lua:1: via: 'lo' is no name of an interface that packets "
+		 "can leave by"},
+		{"rule { action = via('an-interface-too-long') }",
+		 "t.lua:1: via: 'an-interface-too-long' is no name of an "
+		 "interface that packets can leave by"},
+		{"rule { action = via('wg0\\0') }",
+		 "t.lua:1: via: 'wg0' is no name of an interface that packets "
+		 "can leave by"},
+		{"rule { action = via() }",
+		 "t.lua:1: bad argument #1 to 'via' (string expected, got no "
+		 "value)"},
+		{"for i = 1, 9 do via('wg' .. i) end",
+		 "t.lua:1: via: more than 8 interfaces"},
 		{"rule { action = DROP, where = true }",
 		 "t.lua:1: rule: where must be a function, not a boolean"},
 		{"rule { action = DROP, name = 3 }",
@@ -232,6 +247,44 @@ static void what_does_not_load_says_where_and_why(void **state)
 }
 
 /* Whether the line can be told depends on what little memory is left. */
+/* What a name needs is prepared before the first packet: it is known where a
+ * source says it, wherever the call is. */
+static void interfaces_are_known_when_the_source_is_read(void **state)
+{
+	static const char *const known[] = {"wg0", "wg1", "wg2", "wg3"};
+	struct script *s = load_script(
+		"rule { action = via('wg0') }\n"
+		"local name = 'wg' .. 1\n"
+		"local out = via(name)\n"
+		"rule { action = function(pkt)\n"
+		"  if pkt.len > 100 then return via 'wg2' end\n"
+		"  if pkt.len > 10 then return via(\"wg3\") end\n"
+		"  if pkt.len > 9 then return via('wg' .. pkt.len) end\n"
+		"  -- via('wg4')\n"
+		"  local s = \"via('wg5')\"\n"
+		"  return out end }\n"
+		"assert(tostring(out) == 'VIA(wg1)')",
+		NULL);
+	const char *name[SCRIPT_VIAS_MAX];
+	const struct rule *r = rule_at(s, 0);
+	unsigned n = script_vias(s, name);
+
+	(void)state;
+	assert_int_equal(n, COUNT(known));
+	for (size_t i = 0; i < COUNT(known); i++) {
+		bool found = false;
+
+		for (unsigned k = 0; k < n; k++)
+			found |= !strcmp(name[k], known[i]);
+		if (!found)
+			fail_msg("%s is not known", known[i]);
+	}
+	assert_int_equal(r->action, 0);
+	assert_int_equal(r->constant.kind, VERDICT_VIA);
+	assert_string_equal(r->constant.via, "wg0");
+	script_free(s);
+}
+
 static void rules_without_end_meet_the_ceiling(void **state)
 {
 	static const char text[] = "for i = 1, 1e9 do rule { action = DROP } "
@@ -317,6 +370,7 @@ int main(void)
 		cmocka_unit_test(a_table_becomes_a_rule),
 		cmocka_unit_test(every_kind_of_match_value),
 		cmocka_unit_test(what_does_not_load_says_where_and_why),
+		cmocka_unit_test(interfaces_are_known_when_the_source_is_read),
 		cmocka_unit_test(rules_without_end_meet_the_ceiling),
 		cmocka_unit_test(a_rule_that_fails_in_a_pcall_leaves_nothing),
 		cmocka_unit_test(policy_and_captures_are_set),

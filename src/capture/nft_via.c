@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A packet that a rule sends by an interface was tracked before, on its way
+ * to us. Behind the device that leads there it is tracked anew, in a zone of
+ * its own as far as its way out goes, and gets the source that belongs there.
+ * What answers is found in the zone of all that arrives, and translated back.
+ *
+ * So the first entry never sees an answer. To TCP that is a connection which
+ * goes on without having been accepted, "invalid" to the host's own rules.
+ * Hence all that follows the SYN of a connection that was sent by an
+ * interface is tracked in yet another zone, where it counts as one whose
+ * beginning was missed.
+ */
+#include "capture/nft_via.h"
+
+#include <errno.h>
+#include <libnftnl/common.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter_ipv4.h>
+
+#define FLOWS	  "via-flows"
+#define FLOWS_MAX 65536
+/* ms; what comes later is a connection whose beginning was missed in any
+ * case. */
+#define FLOWS_TIMEOUT (10 * 60 * 1000)
+
+/* Before the translations of others. */
+#define PRIORITY_OUT (NF_IP_PRI_NAT_SRC - 10)
+/* Zones: of what follows a SYN, and behind it of each device. */
+#define ZONE 0x5300
+
+static struct nft_chain *at_raw(struct nft_plan *p, uint32_t hook,
+				const char *name, const char *hook_name)
+{
+	struct nft_chain c = {
+		.family = NFPROTO_IPV4,
+		.type = "filter",
+		.hook = hook,
+		.hook_name = hook_name,
+		.priority = NF_IP_PRI_RAW,
+		.priority_name = "raw",
+	};
+
+	snprintf(c.name, sizeof(c.name), "%s", name);
+	return nft_chain_add(p, &c);
+}
+
+static void coming_from(struct nft_chain *c, unsigned devices)
+{
+	struct nft_rule *r;
+	char name[IFNAMSIZ];
+	unsigned i;
+
+	for (i = 0; i < devices; i++) {
+		r = nft_rule_add(c);
+		snprintf(name, sizeof(name), NFT_VIA_DEVICE, i);
+		nft_iifname(r, name);
+		nft_zone_set(r, (uint16_t)(ZONE + 1 + i), true);
+	}
+	r = nft_rule_add(c);
+	nft_iifname(r, NFT_VIA_DEVICES);
+	nft_tcp_remember(r, FLOWS);
+}
+
+void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c;
+	struct nft_rule *r;
+
+	if (!how->vias)
+		return;
+	c = at_raw(p, NF_INET_LOCAL_OUT, "via-again", "output");
+	r = nft_rule_add(c);
+	nft_tcp_known(r, FLOWS);
+	nft_zone_set(r, ZONE, false);
+	c = at_raw(p, NF_INET_PRE_ROUTING, "via-in", "prerouting");
+	coming_from(c, how->vias);
+	c = nft_chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "via-out",
+		.type = "nat",
+		.hook = NF_INET_POST_ROUTING,
+		.hook_name = "postrouting",
+		.priority = PRIORITY_OUT,
+		.priority_name = "srcnat - 10",
+	});
+	r = nft_rule_add(c);
+	nft_iifname(r, NFT_VIA_DEVICES);
+	nft_masquerade(r);
+}
+
+/* nft's numbers for ipv4_addr and inet_service, and how it joins them. */
+#define KEY_TYPE (((7 << 6 | 7) << 6 | 13) << 6 | 13)
+/* Each part of a key fills whole registers of four bytes. */
+#define KEY_LEN 16
+
+void nft_via_put_set(struct netlink_batch *b)
+{
+	struct nftnl_set *s = nftnl_set_alloc();
+	char *room = netlink_batch_room(b);
+	struct nlmsghdr *nlh;
+
+	if (!s || !room ||
+	    nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
+	    nftnl_set_set_str(s, NFTNL_SET_NAME, FLOWS)) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
+	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, FLOWS_TIMEOUT);
+	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_MAX);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, 0x5300);
+	nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWSET, NFPROTO_IPV4,
+				    NLM_F_CREATE | NLM_F_ACK, 0);
+	nftnl_set_nlmsg_build_payload(nlh, s);
+	netlink_batch_add(b, "set ip " NFT_TABLE " " FLOWS);
+out:
+	if (s)
+		nftnl_set_free(s);
+}
+
+void nft_via_print_set(FILE *f)
+{
+	fprintf(f, "\n\tset " FLOWS " {\n"
+		"\t\ttype ipv4_addr . ipv4_addr . inet_service . "
+		"inet_service\n"
+		"\t\tsize %d\n\t\tflags dynamic,timeout\n"
+		"\t\ttimeout %dm\n\t}\n", FLOWS_MAX,
+		FLOWS_TIMEOUT / 60000);
+}

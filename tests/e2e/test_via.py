@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""via(): a packet goes on by the interface that a rule names, with the source
+that belongs there, or nowhere; what answers comes back to who asked."""
+import errno
+import hashlib
+import json
+import os
+import socket
+import time
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+
+from far import EchoServer, SinkServer, UdpServer
+from host import (FAR, FENCE_RULE, GW0, NEAR0, NEAR1, dropped_in_the_kernel,
+                  echo_once)
+from net import snapshot, snapshot_diff, wait_for
+from sluice import sluice
+
+every_way = pytest.mark.parametrize("way", ["route", "wire"])
+
+# All but the fence, which may leave by the host's own routes.
+VIA = FENCE_RULE + """
+rule { name = "v", match = { dst = "198.51.100.0/24" },
+       action = function(pkt) return via("up1") end }
+"""
+
+# A host that lets in only what it asked for, and forwards nothing.
+HARDENED = """
+table inet theirs {
+    chain i {
+        type filter hook input priority 0; policy drop;
+        iif lo accept
+        ct state established,related accept
+    }
+    chain f {
+        type filter hook forward priority 0; policy drop;
+        ct state established,related accept
+    }
+    chain o {
+        type filter hook output priority 0; policy accept;
+        ct state invalid counter drop
+    }
+}
+"""
+MASQUERADE = """
+table ip nat {
+    chain post {
+        type nat hook postrouting priority 100;
+        oifname { "up0", "up1" } masquerade
+    }
+}
+"""
+
+
+def ask(host, server, timeout=5, **kw):
+    """A datagram to the echo server at FAR and back: who it said it was from,
+    or None."""
+    s = host.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    nonce = os.urandom(12)
+    try:
+        s.settimeout(timeout)
+        s.connect((FAR, server.port))
+        with dropped_in_the_kernel():
+            s.send(nonce)
+        try:
+            assert s.recv(100) == nonce
+        except (socket.timeout, ConnectionRefusedError):
+            return None
+    finally:
+        s.close()
+    return server.with_data(nonce)[0].peer[0]
+
+
+def asked_in_time(host, server):
+    wait_for(lambda: ask(host, server, timeout=0.5) == NEAR1,
+             "packets go by up1", 15)
+
+
+def by(cap, nonce):
+    return {f.dev for f in cap.with_bytes(nonce)}
+
+
+@every_way
+def test_connections_and_their_answers(host, way):
+    """TCP, UDP and ping; all of it by the interface, from its address, and
+    nothing of it by the other; the TTL is that of the sender."""
+    with host.sluice(VIA, way=way), EchoServer(host.far, FAR, 80) as tcp, \
+            UdpServer(host.far, FAR, 5000) as udp, host.capture() as cap:
+        with host.tcp((FAR, 80)) as c:
+            assert c.getsockname()[0] == NEAR0, "for the host it is from here"
+            for _ in range(3):
+                echo_once(c)
+        assert {p[0] for p in tcp.peers} == {NEAR1}
+        assert ask(host, udp) == NEAR1
+        assert {d.ttl for d in udp.got} == {64}
+        host.ping(FAR, 2, check=2)
+        host.settle(cap)
+    seen = [f for f in cap.frames if f.ip.dst == FAR]
+    assert seen and {f.dev for f in seen} == {"fu1"}
+    assert {f.ip.src for f in seen} == {NEAR1}
+    assert {f.ip.ttl for f in seen} == {64}
+    for f in seen:  # checksums, as scapy would have them
+        again = f.ip.copy()
+        for layer in (IP, TCP, UDP, ICMP):
+            if layer in again:
+                del again[layer].chksum
+        assert bytes(again.__class__(bytes(again))) == bytes(f.ip)
+
+
+@every_way
+def test_an_upload_of_super_packets(offload_host, way):
+    host = offload_host
+    data = os.urandom(1 << 20) * 16
+    with host.sluice(VIA, way=way), SinkServer(host.far, FAR, 5001) as sink:
+        with host.tcp((FAR, 5001)) as c:
+            c.sendall(data)
+        wait_for(lambda: sink.done, "the upload ends", 40)
+        assert sink.digest.digest() == hashlib.sha256(data).digest()
+        assert {p[0] for p in sink.peers} == {NEAR1}
+
+
+@every_way
+def test_a_smaller_mtu_there_is_told_to_the_sender(host, way):
+    host.near.ip("link set up1 mtu 1300")
+    with host.sluice(VIA, way=way), SinkServer(host.far, FAR, 5001) as sink, \
+            UdpServer(host.far, FAR, 5000):
+        s = host.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER: DO
+        s.connect((FAR, 5000))
+
+        def refused():
+            try:
+                s.send(b"x" * 1400)
+            except OSError as e:
+                return e.errno == errno.EMSGSIZE
+        wait_for(refused, "the sender of 1428 bytes is told")
+        assert s.getsockopt(socket.IPPROTO_IP, 14) == 1300  # IP_MTU
+        s.close()
+        data = os.urandom(300000)
+        with host.tcp((FAR, 5001)) as c:
+            c.sendall(data)
+        wait_for(lambda: sink.done, "the upload ends", 20)
+        assert sink.digest.digest() == hashlib.sha256(data).digest()
+
+
+@every_way
+@pytest.mark.parametrize("nat", [False, True], ids=["plain", "masquerades"])
+def test_a_host_that_lets_in_only_answers(host, way, nat):
+    if nat and way == "route":
+        way = "auto"
+    host.near.nft(HARDENED + (MASQUERADE if nat else ""))
+    with host.sluice(VIA, way=way), EchoServer(host.far, FAR, 80) as tcp, \
+            UdpServer(host.far, FAR, 5000) as udp, \
+            EchoServer(host.far, GW0, 80) as other:
+        with host.tcp((FAR, 80)) as c, host.tcp((GW0, 80)) as d:
+            echo_once(c)
+            echo_once(d)
+            echo_once(c)
+        assert {p[0] for p in tcp.peers} == {NEAR1}
+        assert {p[0] for p in other.peers} == {NEAR0}
+        assert ask(host, udp) == NEAR1
+        host.ping(FAR, 1, check=1)
+        # None was invalid to the host.
+        assert "packets 0 " in host.run("nft list chain inet theirs o").stdout
+
+
+@every_way
+def test_what_goes_there_anyhow_stays_as_it_is(host, way):
+    """Its source and port, too."""
+    with host.sluice(VIA, way=way), UdpServer(host.far, FAR, 5000) as udp:
+        host.near.ip("route add 198.51.100.0/24 via 10.67.0.2")
+        s = host.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((NEAR1, 4321))
+        s.sendto(b"straight", (FAR, 5000))
+        wait_for(lambda: udp.with_data(b"straight"), "it arrives")
+        s.close()
+        assert udp.with_data(b"straight")[0].peer == (NEAR1, 4321)
+        host.near.ip("route del 198.51.100.0/24 via 10.67.0.2")
+
+
+@every_way
+@pytest.mark.parametrize("all_, own", [(0, 0), (0, 2), (2, 0), (2, 2)])
+def test_loose_reverse_path_filters(host, way, all_, own):
+    for dev, v in (("all", all_), ("up0", own), ("up1", own)):
+        host.near.sysctl("net.ipv4.conf.%s.rp_filter" % dev, v)
+    with host.sluice(VIA, way=way), UdpServer(host.far, FAR, 5000) as udp:
+        assert ask(host, udp) == NEAR1
+
+
+@every_way
+@pytest.mark.parametrize("dev", ["all", "up1"])
+def test_a_strict_reverse_path_filter_is_said_and_nothing_leaks(host, way, dev):
+    host.near.sysctl("net.ipv4.conf.%s.rp_filter" % dev, 1)
+    with host.sluice(VIA, way=way) as s, \
+            UdpServer(host.far, FAR, 5000) as udp:
+        s.wait_err("rp_filter=1 drops what answers there: sysctl -w "
+                   "net/ipv4/conf/up1/rp_filter=2; packets for it are dropped")
+        assert ask(host, udp, timeout=0.5) is None
+        assert not udp.got
+        s.same_after = False  # as the line says
+        host.run("sysctl -w net/ipv4/conf/up1/rp_filter=2")
+        asked_in_time(host, udp)
+
+
+@every_way
+def test_without_the_interface_nothing_leaves(host, way):
+    """It goes down, comes back, loses its address, and goes for good."""
+    nonce = os.urandom(16)
+
+    def leaks():
+        with dropped_in_the_kernel():
+            host.udp(nonce, (FAR, 5999))
+
+    with host.sluice(VIA, way=way) as s, host.capture() as cap, \
+            UdpServer(host.far, FAR, 5000) as udp:
+        s.same_after = False
+        assert ask(host, udp) == NEAR1
+        host.near.ip("link set up1 down")
+        leaks()
+        s.wait_err('via("up1"): the interface is down; packets for it are '
+                   'dropped')
+        leaks()
+        host.near.ip("link set up1 up\n"
+                     "route add 203.0.113.0/24 via 10.67.0.2")
+        asked_in_time(host, udp)
+        s.wait_err('via("up1"): packets go by it')
+        host.near.ip("addr flush dev up1")
+        s.wait_err("has no IPv4 address")
+        leaks()
+        host.near.ip("link del up1")
+        s.wait_err("there is no such interface")
+        leaks()
+        host.udp(b"fence", (GW0, 7777))
+        cap.wait(lambda fs: [f for f in fs if b"fence" in f.raw], "the fence")
+    assert by(cap, nonce) <= {"fu1"}
+    assert s.stderr.count("the interface is down") == 1
+    assert "dropped because their interface could not be used" in s.stderr
+
+
+@every_way
+def test_an_interface_that_comes_later(host, way):
+    text = FENCE_RULE + """
+        rule { name = "v", match = { dst = "%s" },
+               action = function(pkt) return via("late0") end }""" % FAR
+    with host.sluice(text, way=way) as s, UdpServer(host.far, FAR, 5000) as u:
+        s.wait_err('via("late0"): there is no such interface')
+        s.same_after = False
+        assert ask(host, u, timeout=0.3) is None
+        host.near.ip("""
+            link add late0 type veth peer name flate netns %s
+            addr add 10.68.0.1/24 dev late0
+            link set late0 up
+            route add 192.0.2.0/24 via 10.68.0.2
+            """ % host.far.name)
+        host.far.ip("addr add 10.68.0.2/24 dev flate\nlink set flate up")
+        wait_for(lambda: ask(host, u, timeout=0.5) == "10.68.0.1",
+                 "packets go by it", 15)
+
+
+@every_way
+def test_a_name_that_is_made_while_packets_run(host, way):
+    text = FENCE_RULE + """
+        rule { name = "v", match = { dst = "%s" },
+               action = function(pkt)
+                   local n = pkt.dport - 4999
+                   return via("up" .. n) end }""" % FAR
+    with host.sluice(text, "--workers", 2, way=way), \
+            UdpServer(host.far, FAR, 5000) as u:
+        asked_in_time(host, u)
+
+
+@every_way
+def test_names_without_end(host, way):
+    """More than there may be are an error of the rule, which is accepted."""
+    text = """
+        local n = 0
+        rule { name = "v", match = { dport = 5999 },
+               action = function(pkt)
+                   n = n + 1
+                   return via("none" .. n) end }"""
+    with host.sluice(text, way=way) as s:
+        for _ in range(12):
+            host.udp(b"x", (FAR, 5999))
+        s.wait_err("more than 8 interfaces")
+        assert host.udp_arrives(FAR)
+
+
+@every_way
+def test_its_default_route_may_be_in_another_table(host, way):
+    """As on hosts that route by source address."""
+    host.near.ip("""
+        route del 203.0.113.0/24
+        route add default via 10.67.0.2 dev up1 table 77
+        rule add pref 50 from 10.67.0.1 lookup 77
+        """)
+    with host.sluice(VIA, way=way), EchoServer(host.far, FAR, 80) as tcp:
+        with host.tcp((FAR, 80)) as c:
+            echo_once(c)
+        assert {p[0] for p in tcp.peers} == {NEAR1}
+
+
+@every_way
+def test_with_arrivals_in_the_rules(host, way):
+    with host.sluice('capture { dir = { "out", "in" } }' + VIA, way=way), \
+            EchoServer(host.far, FAR, 80) as tcp:
+        with host.tcp((FAR, 80)) as c:
+            echo_once(c)
+        assert {p[0] for p in tcp.peers} == {NEAR1}
+        host.ping(FAR, 1, check=1)
+
+
+@every_way
+def test_an_arrival_has_arrived(host, way):
+    """via() has nothing to say about what is for this host."""
+    text = """capture { dir = "in" }
+        rule { name = "v", match = { dir = "in" },
+               action = function(pkt) return via("up1") end }"""
+    with host.sluice(text, way=way):
+        host.ping(FAR, 1, check=1)
+        assert host.far.run(["ping", "-c1", "-W3", NEAR0]).returncode == 0
+
+
+@every_way
+def test_the_audit_says_by_which(host, way):
+    with host.sluice(VIA, "--audit", way=way) as s, \
+            UdpServer(host.far, FAR, 5000) as u:
+        ask(host, u)
+        s.wait_out("VIA(up1)")
+    with host.sluice(VIA, "--audit", "--json", way=way) as s, \
+            UdpServer(host.far, FAR, 5000) as u:
+        ask(host, u)
+        s.wait_out('"via"')
+    seen = [json.loads(l) for l in s.stdout.splitlines() if '"via"' in l]
+    assert seen[0]["verdict"] == "VIA" and seen[0]["via"] == "up1"
+
+
+@every_way
+def test_down_after_kill_9(host, way):
+    host.near.nft(HARDENED)
+    s = host.sluice(VIA, way=way).start()
+    with UdpServer(host.far, FAR, 5000) as u:
+        assert ask(host, u) == NEAR1
+        s.kill()
+        wait_for(lambda: ask(host, u, timeout=0.5) == NEAR0,
+                 "packets go their old way")
+    # Rules and routes for devices that are gone, an accept for them.
+    fine = ("ip rule: +", "ip route show table all: +", "nft list ruleset: +")
+    wait_for(lambda: all(l.startswith(fine) for l in snapshot_diff(
+        s.before, snapshot(host.near)).splitlines()), "the devices go")
+    sluice(host, "down", check=0)
+    s.assert_put_back()
+
+
+@every_way
+def test_a_start_after_kill_9(host, way):
+    s = host.sluice(VIA, way=way).start()
+    before = s.before
+    s.kill()
+    with host.sluice(VIA, way=way) as again, \
+            UdpServer(host.far, FAR, 5000) as u:
+        again.same_after = False
+        assert ask(host, u) == NEAR1
+    wait_for(lambda: not snapshot_diff(before, snapshot(host.near)),
+             "the host is as before")
+
+
+@every_way
+def test_what_somebody_takes_away_comes_back(host, way):
+    """Routing daemons flush rules and routes that they do not know."""
+    with host.sluice(VIA, way=way), UdpServer(host.far, FAR, 5000) as u:
+        assert ask(host, u) == NEAR1
+        host.run("ip rule del iif slv0; ip route flush table 101")
+        asked_in_time(host, u)
+
+
+def test_a_table_that_is_in_use_is_refused(host):
+    host.near.ip("route add 10.99.0.0/16 via 10.66.0.2 table 101")
+    s = host.sluice(VIA).start(ready=False)
+    assert s.wait() == 1
+    assert "table 101 has routes: choose another with --table" in s.stderr
+    s.check_after()
