@@ -13,8 +13,9 @@ import sys
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 
+from containers import Network
 from far import HttpServer, UdpServer
-from host import FAR, FENCE_RULE, GW0, THROUGH
+from host import FAR, FENCE_RULE, GW0, NEAR0, THROUGH
 from net import snapshot, snapshot_diff, wait_for
 from sluice import READY, assert_no_sanitizer_report, one_line, sluice
 
@@ -546,3 +547,54 @@ def test_a_hierarchy_that_cannot_be_written_to_is_one_line(host):
     assert r.returncode == 1
     assert "--only: " in one_line(r.stderr)
     assert "must be writable" in r.stderr
+
+
+# ---- beside others -----------------------------------------------------------
+
+@every_way
+def test_with_audit_such_rules_still_work(host, way):
+    text = """
+rule { name = "r", match = { user = "nobody", proto = "udp", dport = %d },
+       action = DROP }
+rule { name = "f", match = { group = 33, proto = "tcp" },
+       action = function(pkt) pkt.ip.ttl = 98 end }
+""" % PORT
+    with Ear(host) as ear, HttpServer(host.far, FAR, 8000), \
+            host.sluice(text, "--audit", way=way) as s, host.capture() as cap:
+        assert ear.dropped(user=NOBODY)
+        assert ear.heard(user=WWW) == 64
+        run_in(host, curl(8000, 40000).split(), user=WWW)
+        run_in(host, curl(8000, 41000).split())
+        cap.sync()
+        ttls = {(f.ip[TCP].sport // 1000, f.ip.ttl) for f in cap.frames
+                if f.ip.haslayer(TCP) and f.ip[TCP].flags.S}
+        assert ttls == {(40, 98), (41, 64)}
+        s.wait_out(" 10.66.0.1:40")
+        assert "kernel decides what it can: that is not shown" in s.stderr
+    assert " 10.66.0.1:41" not in s.stdout
+    assert "rule r: 1 packets" in s.stderr
+
+
+@needs_cgroups
+@every_way
+def test_cgroups_are_told_beside_what_passes_through(host, group, way):
+    """Both are handed over where they leave, and each to its own rules."""
+    name = group(fresh())
+    text = """
+capture { dir = { "out", "in", "forward" } }
+rule { name = "own", match = { cgroup = "%s", proto = "udp", dport = %d },
+       action = function(pkt) pkt.ip.ttl = 98 end }
+rule { name = "pass", match = { dir = "forward", proto = "udp" },
+       action = function(pkt) pkt.ip.ttl = 96 end }
+""" % (name, PORT)
+    net = Network(host)
+    host.far.ip("route add %s.0/24 via %s" % (net.net, NEAR0))
+    net.ready(FAR)
+    with Ear(host) as ear, host.sluice(text, way=way), \
+            UdpServer(host.far, FAR, 5000) as srv:
+        assert ear.heard(cgroup=name) == 98
+        assert ear.heard() == 64
+        assert net.ask(b"hello", (FAR, 5000))[0] == b"hello"
+        # The bridge's host took one.
+        assert srv.got[0].ttl == 95
+        assert ear.heard(cgroup=name) == 98
