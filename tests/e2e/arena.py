@@ -8,8 +8,9 @@ batches, each by its own way, and what became of them is collected.
     raw sockets ◄── answers to what was rejected
     ingress hook of up0, up1, behind ours ──► ear0 ── ear1: packet socket
 
-What arrives at the host is copied to the ear behind every other chain of the
-ingress hook, and goes no further: the host answers nothing of it either.
+What arrives at the host, for itself or for others, is copied to the ear behind
+every other chain of the ingress hook, and goes no further: the host answers
+nothing of it either.
 """
 import contextlib
 import errno
@@ -18,7 +19,7 @@ import socket
 import struct
 import time
 
-from funnel import FAR_UP1, FENCE, FENCE_BACK, GROUP, NEAR, TAG
+from funnel import FAR_UP1, FENCE, FENCE_BACK, GROUP, NEAR, STRANGERS, TAG
 from host import FAR, FAR1, GW0, GW1, NEAR0, NEAR1, Host
 from model import Packet
 from net import PATIENCE
@@ -167,7 +168,7 @@ class Arena(Host):
                 return
             dev = packet.dev
             here, there = dev, dev.replace("up", "fu")
-            if packet.dir == "in":
+            if packet.dir != "out":
                 here, there = there, here
             to = b"\1\0\x5e\1\2\3" if packet.dst == GROUP else self.mac[there]
             self.wire[here].send(to + self.mac[here] + b"\x08\0" + data
@@ -184,8 +185,10 @@ class Arena(Host):
             for by in ("route", "wire"):
                 out.append((by, Packet(src, dst, 17, sport=9, dport=port,
                                        payload=nonce, dev=dev)))
-            out.append(("wire", Packet(dst, src, 17, sport=9, dport=port,
-                                       payload=nonce, dev=dev, dir="in")))
+            for to, direction in ((src, "in"), (STRANGERS[0], "forward")):
+                out.append(("wire", Packet(dst, to, 17, sport=9, dport=port,
+                                           payload=nonce, dev=dev,
+                                           dir=direction)))
         return out
 
     # -- receiving ---------------------------------------------------------
@@ -208,7 +211,7 @@ class Arena(Host):
         while self.poll([], 0):
             pass
 
-    def batch(self, packets, arrivals_too, nonce):
+    def batch(self, packets, captured, nonce):
         """Sends (by, packet) pairs; all that came out anywhere, once what was
         sent behind them by every way has."""
         seen = []
@@ -218,8 +221,8 @@ class Arena(Host):
         backs = self.fences(nonce, FENCE_BACK)
         for by, p in fences + backs:
             self.send(p, by)
-        # An arrival's fence that is not captured is not rejected either.
-        want = (6, 6 if arrivals_too else 4)
+        # A fence that is not captured is not rejected either.
+        want = (8, 4 + 2 * len(captured))
         end = time.monotonic() + 15 * PATIENCE
         while True:
             self.poll(seen, 0.5)

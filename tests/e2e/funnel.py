@@ -11,7 +11,7 @@ FAR_UP0 = ["10.66.0.2", "198.51.100.9", "198.51.100.77", "8.8.8.8"]
 FAR_UP1 = ["10.67.0.2", "203.0.113.9", "203.0.113.200"]
 FAR = FAR_UP0 + FAR_UP1
 GROUP = "239.1.2.3"
-STRANGER = "192.0.2.55"  # what arrives for it is not for this host
+STRANGERS = ["192.0.2.55", "192.0.2.200"]  # others, behind this host
 FENCE, FENCE_BACK = 7777, 7778
 
 PORTS = [0, 22, 53, 80, 443, 1024, 5000, 65535]
@@ -22,6 +22,7 @@ BEGINS = [b"", b"GET ", b"GE", b"TRACE /", b"\x00\x01\x02", b"!bang",
           b"\xff\"\\\n"]
 OPTIONS = [b"\1\1\1\1", b"\x94\4\0\0", b"\0\0\0\0", b"\x5e\4\xab\xcd",
            b"\1\1\1\1\x5e\4\1\2"]
+CAPTURES = [(), ("in",), ("forward",), ("in", "forward")]
 TAG = b"\xfeSlu"
 
 
@@ -111,9 +112,10 @@ class Packets:
             [0, 0, 1, 2, 3]), df=r.random() < 0.5, id=n + 1)
         near, far = r.choice(NEAR), r.choice(FAR + [GROUP] * (r.random() < .2))
         if direction == "in":
-            far = r.choice(FAR)
-            near = r.choice(NEAR * 5 + [GROUP, STRANGER])
-            f.update(src=far, dst=near)
+            near = r.choice(NEAR * 5 + [GROUP])
+            f.update(src=r.choice(FAR), dst=near)
+        elif direction == "forward":
+            f.update(src=r.choice(FAR), dst=r.choice(STRANGERS))
         else:
             f.update(src=near, dst=far)
         return Packet(dir=direction, **f)
@@ -161,7 +163,7 @@ class Rules:
             return ["tcp", "udp", "icmp", "gre", "sctp", "udplite", 6, 17, 1,
                     253, 33]
         if key in ("src", "dst"):
-            return NEAR + FAR + [
+            return NEAR + FAR + STRANGERS + [
                 "10.66.0.0/24", "10.0.0.0/8", "198.51.100.0/24", "0.0.0.0/0",
                 "10.66.0.1-10.66.0.77", "10.66.0.2-203.0.113.9", GROUP,
                 "224.0.0.0/4", self.address_set(), self.address_set()]
@@ -178,7 +180,7 @@ class Rules:
                     "A/A", "/FSR", "S/SR", "SE/SE", "SEC", "R/R", "E/E", "SF",
                     "/S", "AE"]
         if key == "dir":
-            return ["out", "in"]
+            return ["out", "in", "forward"]
         if key in ("oif", "iif"):
             return ["up0", "up1", "up*", "eth0", "u*", "up1*"]
         if key == "dscp":
@@ -219,7 +221,7 @@ class Rules:
             "ecn": lambda: r.randrange(4), "df": lambda: r.random() < .5,
             "id": lambda: r.choice([0, 1, 0xbeef]),
             "mss": lambda: r.choice([500, 1000, 1400]),
-            "src": lambda: r.choice(NEAR + [STRANGER]),
+            "src": lambda: r.choice(NEAR + STRANGERS),
             "sport": lambda: r.choice(PORTS), "dport": lambda: r.choice(PORTS),
             "dst": lambda: r.choice(FAR)}
         keys = r.choices(list(some), [4, 6, 2, 2, 1, 4, 1, 1, 3, .5],
@@ -261,7 +263,7 @@ class Rules:
         return RuleSet([self.rule(i) for i in range(r.randint(1, 8))],
                        policy=r.choice([ACCEPT, ACCEPT, DROP]),
                        on_error=r.choice([ACCEPT, DROP]),
-                       capture_in=r.random() < 0.6)
+                       capture=r.choice(CAPTURES))
 
 
 # -- as Lua -------------------------------------------------------------------
@@ -327,8 +329,9 @@ def lua(rules):
     """Text of the rule file, and the files of its sets {name: text}."""
     files = {}
     lines = ["policy(%s)" % rules.policy, "on_error(%s)" % rules.on_error]
-    if rules.capture_in:
-        lines.append('capture { dir = { "out", "in" } }')
+    if rules.capture:
+        lines.append("capture { dir = { %s } }" % ", ".join(
+            '"%s"' % d for d in ("out",) + rules.capture))
     lines += [lua_rule(r, files) for r in rules.rules]
     return FENCES + "\n".join(lines) + "\n", files
 
@@ -371,6 +374,7 @@ KINDS = {
     "tcp_flags not": {"tcp_flags": "!R/R"},
     "dir out": {"dir": "out"},
     "dir in": {"dir": "in"},
+    "dir not in": {"dir": "!in"},
     "oif": {"oif": "up0"},
     "oif*": {"oif": ["up*", "!up1"]},
     "iif": {"iif": "up1"},
@@ -394,7 +398,7 @@ def function_first(kind):
         + [Rule("r%d" % i, match, action=DROP) if i % 3 else
            Rule("r%d" % i, match, {"ttl": 77}, ACCEPT)
            for i, (name, match) in enumerate(KINDS.items(), 1) if match],
-        capture_in=True)
+        capture=("in", "forward"))
 
 
 def constant_first(kind):
@@ -403,4 +407,4 @@ def constant_first(kind):
         [Rule("r0", KINDS[kind], action=DROP)]
         + [Rule("r%d" % i, match, action=Function({"dscp": 5}, ACCEPT))
            for i, (name, match) in enumerate(KINDS.items(), 1) if match],
-        capture_in=True)
+        capture=("in", "forward"))

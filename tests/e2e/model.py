@@ -155,7 +155,7 @@ class Packet:
         if key == "oif":
             return self.dev if self.dir == "out" else None
         if key == "iif":
-            return self.dev if self.dir == "in" else None
+            return self.dev if self.dir != "out" else None
         if key == "len":
             return 20 + len(self.options) + len(self.transport())
         if self.odd:
@@ -336,7 +336,7 @@ class RuleSet:
     rules: list
     policy: str = ACCEPT
     on_error: str = ACCEPT
-    capture_in: bool = False
+    capture: tuple = ()  # "in", "forward"
 
 
 @dataclasses.dataclass
@@ -357,7 +357,7 @@ def where_holds(where, packet):
 
 def judge(rules, packet):
     """A packet's way through the rules."""
-    if packet.dir == "in" and not rules.capture_in:
+    if packet.dir != "out" and packet.dir not in rules.capture:
         return Outcome(ACCEPT, packet, None, [])
     p, counted = packet, []
     for r in rules.rules:
