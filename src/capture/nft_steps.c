@@ -6,6 +6,7 @@
 #include "capture/nft_steps.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <stdio.h>
 
 #include "capture/nft_term.h"
@@ -105,21 +106,49 @@ static unsigned rewrites_of(const struct plan *p, enum packet_dir dir)
 	return all;
 }
 
-int nft_steps(struct nft_chain *c, const struct plan *p,
-	      const struct nft_station *at)
+static void hand_over(struct nft_rule *r, const struct nft_station *at)
+{
+	guard(r, at);
+	nft_return(r);
+}
+
+/* What the kernel would get wrong, before anything of it was counted or
+ * rewritten. */
+static void leave_to_us(struct nft_chain *c, const struct plan *p,
+			const struct nft_station *at)
 {
 	unsigned rewrites = rewrites_of(p, at->dir);
-	struct nft_rule *r;
 
-	/* Handed over before anything of them was counted or rewritten here. */
 	for (const struct nft_too_hard *h = nft_too_hard; h->rewrites; h++) {
+		struct nft_rule *r;
+
 		if (!(h->rewrites & rewrites))
 			continue;
 		r = nft_rule_add(c);
 		h->is(r);
-		guard(r, at);
-		nft_return(r);
+		hand_over(r, at);
 	}
+	/* Only at the wire is a packet in a frame. */
+	for (uint32_t i = 0; i < p->steps && c->family != NFPROTO_IPV4; i++) {
+		const struct plan_step *s = &p->step[i];
+		struct nft_rule *r;
+
+		if (s->act == STEP_HAND_OVER || !may_hold(s, at) ||
+		    !nft_asks_for_payload(s))
+			continue;
+		r = nft_rule_add(c);
+		nft_terms(r, p, s);
+		nft_may_end_before(r, s);
+		hand_over(r, at);
+	}
+}
+
+int nft_steps(struct nft_chain *c, const struct plan *p,
+	      const struct nft_station *at)
+{
+	struct nft_rule *r;
+
+	leave_to_us(c, p, at);
 	for (uint32_t i = 0; i < p->steps; i++) {
 		if (!may_hold(&p->step[i], at))
 			continue;

@@ -23,6 +23,7 @@
 #define SYN	       0x02
 #define TCPOPT_MSS     2 /* RFC 9293 3.2 */
 #define TCPOPT_MSS_LEN 4
+#define HEADERS_MAX    120 /* bytes of IP and TCP, all options taken */
 
 /* nft's numbers for the types of values, for whoever lists the rules. */
 enum {
@@ -572,6 +573,31 @@ void nft_terms(struct nft_rule *r, const struct plan *p,
 				term(r, p, s, &s->term[i], cgroups);
 	if (may_be_later_fragment(s))
 		frag_off(r, 0x1fff, false);
+}
+
+static const struct plan_term *payload_of(const struct plan_step *s)
+{
+	for (uint32_t i = 0; i < s->terms; i++)
+		if (s->term[i].kind == TERM_BYTES)
+			return &s->term[i];
+	return NULL;
+}
+
+bool nft_asks_for_payload(const struct plan_step *s)
+{
+	return payload_of(s);
+}
+
+void nft_may_end_before(struct nft_rule *r, const struct plan_step *s)
+{
+	const struct plan_term *t = payload_of(s);
+	uint16_t len = (uint16_t)(HEADERS_MAX + (t ? t->text_len : 0));
+
+	nft_say(r, "ip length < %u", len);
+	len = htons(len);
+	nft_need_ip(r);
+	nft_load_payload(r, NH, 2, sizeof(len));
+	nft_compare(r, NFT_CMP_LT, &len, sizeof(len));
 }
 
 /* ---- rewrites ------------------------------------------------------------ */

@@ -18,6 +18,11 @@ void nft_terms(struct nft_rule *r, const struct plan *p,
 void nft_socket_cgroup(struct nft_rule *r, const char *path,
 		       const struct cgroup_place *place);
 
+/* A frame may go on behind its packet, and the kernel reads on: that the
+ * packet may be too short for the payload that the step asks for. */
+bool nft_asks_for_payload(const struct plan_step *s);
+void nft_may_end_before(struct nft_rule *r, const struct plan_step *s);
+
 /* What is rewritten of every packet that got so far; a rewrite that not all
  * have a place for is left out, see nft_rewrite_apart. */
 void nft_rewrites(struct nft_rule *r, const struct rewrite *w);
