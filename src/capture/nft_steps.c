@@ -9,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <stdio.h>
 
+#include "capture/nft_rewrite.h"
 #include "capture/nft_term.h"
 
 /* The look-up of an address costs more than all else, so it comes last. */
@@ -137,7 +138,7 @@ static void leave_to_us(struct nft_chain *c, const struct plan *p,
 		    !nft_asks_for_payload(s))
 			continue;
 		r = nft_rule_add(c);
-		nft_terms(r, p, s);
+		nft_terms(r, p, s, at->cgroups);
 		nft_may_end_before(r, s);
 		hand_over(r, at);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Conditions and rewrites, as nft would load the text beside them. What is
+ * Conditions, as nft would load the text beside them. What is
  * compared has network byte order. Must not know chains.
  */
 #include "capture/nft_term.h"
@@ -20,10 +20,7 @@
 #include "capture/nft_set.h"
 #include "packet/packet.h"
 
-#define SYN	       0x02
-#define TCPOPT_MSS     2 /* RFC 9293 3.2 */
-#define TCPOPT_MSS_LEN 4
-#define HEADERS_MAX    120 /* bytes of IP and TCP, all options taken */
+#define HEADERS_MAX 120 /* bytes of IP and TCP, all options taken */
 
 /* nft's numbers for the types of values, for whoever lists the rules. */
 enum {
@@ -77,17 +74,14 @@ static bool is_of_host(enum match_key key)
 
 /* ---- text ---------------------------------------------------------------- */
 
-/* Room for a value or a range of them. */
-#define WORD 48
-
 static void proto_word(char *buf, uint32_t proto)
 {
 	const struct protoent *e = getprotobynumber((int)proto);
 
 	if (e)
-		snprintf(buf, WORD, "%.40s", e->p_name);
+		snprintf(buf, NFT_WORD, "%.40s", e->p_name);
 	else
-		snprintf(buf, WORD, "%u", proto);
+		snprintf(buf, NFT_WORD, "%u", proto);
 }
 
 static void flags_word(char *buf, uint32_t flags)
@@ -129,18 +123,18 @@ static const char *icmp_code_word(uint32_t code)
 }
 
 /* RFC 2474, 2597, 3246 */
-static void dscp_word(char *buf, uint32_t dscp)
+void nft_dscp_word(char buf[NFT_WORD], uint32_t dscp)
 {
 	uint32_t class = dscp >> 3, low = dscp & 7;
 
 	if (!low)
-		snprintf(buf, WORD, "cs%u", class);
+		snprintf(buf, NFT_WORD, "cs%u", class);
 	else if (dscp == 46)
-		snprintf(buf, WORD, "ef");
+		snprintf(buf, NFT_WORD, "ef");
 	else if (class >= 1 && class <= 4 && !(low & 1))
-		snprintf(buf, WORD, "af%u%u", class, low >> 1);
+		snprintf(buf, NFT_WORD, "af%u%u", class, low >> 1);
 	else
-		snprintf(buf, WORD, "0x%02x", dscp);
+		snprintf(buf, NFT_WORD, "0x%02x", dscp);
 }
 
 static void value_word(char *buf, enum match_key key, uint32_t v)
@@ -150,18 +144,18 @@ static void value_word(char *buf, enum match_key key, uint32_t v)
 						    : NULL;
 
 	if (key == MATCH_SRC || key == MATCH_DST)
-		snprintf(buf, WORD, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
+		snprintf(buf, NFT_WORD, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
 			 v >> 8 & 255, v & 255);
 	else if (key == MATCH_PROTO)
 		proto_word(buf, v);
 	else if (key == MATCH_DSCP)
-		dscp_word(buf, v);
+		nft_dscp_word(buf, v);
 	else if (key == MATCH_TCP_FLAGS)
-		snprintf(buf, WORD, "0x%x", v);
+		snprintf(buf, NFT_WORD, "0x%x", v);
 	else if (name)
-		snprintf(buf, WORD, "%s", name);
+		snprintf(buf, NFT_WORD, "%s", name);
 	else
-		snprintf(buf, WORD, "%u", v);
+		snprintf(buf, NFT_WORD, "%u", v);
 }
 
 /* The bits of a prefix that is exactly this range, or -1. */
@@ -177,7 +171,7 @@ static int prefix_bits(uint32_t low, uint32_t high)
 static void range_word(char *buf, enum match_key key, uint32_t low,
 		       uint32_t high)
 {
-	char a[WORD], b[WORD];
+	char a[NFT_WORD], b[NFT_WORD];
 	int bits = -1;
 
 	value_word(a, key, low);
@@ -185,20 +179,20 @@ static void range_word(char *buf, enum match_key key, uint32_t low,
 	if (key == MATCH_SRC || key == MATCH_DST)
 		bits = prefix_bits(low, high);
 	if (low == high)
-		snprintf(buf, 2 * WORD, "%s", a);
+		snprintf(buf, 2 * NFT_WORD, "%s", a);
 	else if (bits >= 0)
-		snprintf(buf, 2 * WORD, "%s/%d", a, bits);
+		snprintf(buf, 2 * NFT_WORD, "%s/%d", a, bits);
 	else if (key == MATCH_DSCP) /* nft takes no names there */
-		snprintf(buf, 2 * WORD, "0x%02x-0x%02x", low, high);
+		snprintf(buf, 2 * NFT_WORD, "0x%02x-0x%02x", low, high);
 	else
-		snprintf(buf, 2 * WORD, "%s-%s", a, b);
+		snprintf(buf, 2 * NFT_WORD, "%s-%s", a, b);
 }
 
 /* "tcp dport" where the protocol is one, "th dport" where it may be some. */
 static void say_place(struct nft_rule *r, const struct plan_step *s,
 		      enum match_key key, const char *rest)
 {
-	char proto[WORD] = "th";
+	char proto[NFT_WORD] = "th";
 
 	if (key != MATCH_SPORT && key != MATCH_DPORT) {
 		nft_say(r, "%s %s", places[key].name, rest);
@@ -298,7 +292,7 @@ static void one_range(struct nft_rule *r, const struct plan_step *s,
 		      bool negate)
 {
 	const struct place *p = &places[key];
-	char word[2 * WORD], text[2 * WORD + 4];
+	char word[2 * NFT_WORD], text[2 * NFT_WORD + 4];
 	int bits = p->type == TYPE_IPADDR ? prefix_bits(low, high) : -1;
 	const char *sign = negate ? "!= " : "";
 	uint32_t op = negate ? NFT_CMP_NEQ : NFT_CMP_EQ, v = low;
@@ -340,8 +334,8 @@ static void many_ranges(struct nft_rule *r, const struct plan_step *s,
 			const struct plan_term *t)
 {
 	const struct place *p = &places[t->key];
-	size_t room = (size_t)t->ranges.count * (2 * WORD + 2) + 8, used = 0;
-	char *text = malloc(room), word[2 * WORD];
+	size_t room = (size_t)t->ranges.count * (2 * NFT_WORD + 2) + 8, used = 0;
+	char *text = malloc(room), word[2 * NFT_WORD];
 	bool wide = false;
 	struct nft_anon *a;
 
@@ -429,7 +423,7 @@ static void numbers(struct nft_rule *r, const struct plan_step *s,
 static void masked_flags(struct nft_rule *r, const struct plan_term *t)
 {
 	uint8_t mask = (uint8_t)t->mask, none = 0, value = (uint8_t)t->value;
-	char m[WORD], v[WORD];
+	char m[NFT_WORD], v[NFT_WORD];
 
 	flags_word(m, t->mask);
 	flags_word(v, t->value);
@@ -598,200 +592,4 @@ void nft_may_end_before(struct nft_rule *r, const struct plan_step *s)
 	nft_need_ip(r);
 	nft_load_payload(r, NH, 2, sizeof(len));
 	nft_compare(r, NFT_CMP_LT, &len, sizeof(len));
-}
-
-/* ---- rewrites ------------------------------------------------------------ */
-
-static void load_bytes(struct nft_rule *r, const void *value, uint32_t len)
-{
-	struct nftnl_expr *e = nft_add(r, "immediate");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
-	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, value, len) < 0)
-		r->failed = true;
-}
-
-/* Two bytes, of which the bits in keep stay; csum: where their checksum is. */
-static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
-		       uint16_t keep, uint16_t value, uint32_t csum)
-{
-	struct nftnl_expr *e;
-
-	keep = htons(keep);
-	value = htons(value);
-	if (keep) {
-		nft_load_payload(r, base, offset, 2);
-		nft_mask(r, &keep, &value, 2);
-	} else {
-		load_bytes(r, &value, 2);
-	}
-	e = nft_add(r, "payload");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, 2);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
-			   NFT_PAYLOAD_CSUM_INET);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, csum);
-}
-
-#define IP_CSUM	 10
-#define TCP_CSUM 16
-
-static void rewrite(struct nft_rule *r, const struct rewrite *w)
-{
-	static const char *const ecn[] = { "not-ect", "ect1", "ect0", "ce" };
-	uint32_t v = w->number;
-	char word[WORD];
-
-	if (w->key != REWRITE_SPORT && w->key != REWRITE_DPORT)
-		nft_need_ip(r);
-	switch (w->key) {
-	case REWRITE_TTL:
-		nft_say(r, "ip ttl set %u", v);
-		write_bits(r, NH, 8, 0x00ff, (uint16_t)(v << 8), IP_CSUM);
-		break;
-	case REWRITE_DSCP:
-		dscp_word(word, v);
-		nft_say(r, "ip dscp set %s", word);
-		write_bits(r, NH, 0, 0xff03, (uint16_t)(v << 2), IP_CSUM);
-		break;
-	case REWRITE_ECN:
-		nft_say(r, "ip ecn set %s", ecn[v & 3]);
-		write_bits(r, NH, 0, 0xfffc, (uint16_t)v, IP_CSUM);
-		break;
-	case REWRITE_DF:
-		nft_say(r, "ip frag-off set ip frag-off %s",
-			v ? "| 16384" : "& 49151");
-		write_bits(r, NH, 6, 0xbfff, (uint16_t)(v << 14), IP_CSUM);
-		break;
-	case REWRITE_ID:
-		nft_say(r, "ip id set %u", v);
-		write_bits(r, NH, 4, 0, (uint16_t)v, IP_CSUM);
-		break;
-	case REWRITE_SPORT:
-		nft_say(r, "tcp sport set %u", v);
-		write_bits(r, TH, 0, 0, (uint16_t)v, TCP_CSUM);
-		break;
-	case REWRITE_DPORT:
-		nft_say(r, "tcp dport set %u", v);
-		write_bits(r, TH, 2, 0, (uint16_t)v, TCP_CSUM);
-		break;
-	default:
-		r->failed = true;
-		break;
-	}
-}
-
-bool nft_needs_rule(const struct rewrite *w)
-{
-	return w->key == REWRITE_MSS;
-}
-
-void nft_rewrites(struct nft_rule *r, const struct rewrite *w)
-{
-	for (; w; w = w->next)
-		if (!nft_needs_rule(w))
-			rewrite(r, w);
-}
-
-static void is_tcp(struct nft_rule *r)
-{
-	uint8_t proto = IPPROTO_TCP;
-
-	nft_load_meta(r, NFT_META_L4PROTO);
-	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
-}
-
-static void is_syn(struct nft_rule *r)
-{
-	uint8_t syn = SYN, none = 0;
-
-	is_tcp(r);
-	nft_say(r, "tcp flags & syn == syn");
-	nft_load_payload(r, TH, 13, 1);
-	nft_mask(r, &syn, &none, 1);
-	nft_compare(r, NFT_CMP_EQ, &syn, 1);
-}
-
-/* An MSS at an odd offset, where the kernel makes a wrong checksum. That it
- * need not be odd where the option comes first is all that can be asked. */
-static void has_late_mss(struct nft_rule *r)
-{
-	uint16_t option = htons(TCPOPT_MSS << 8 | TCPOPT_MSS_LEN);
-	uint8_t there = 1;
-	struct nftnl_expr *e;
-
-	is_syn(r);
-	nft_say(r, "@th,160,16 != 0x%x", ntohs(option));
-	nft_load_payload(r, TH, 20, sizeof(option));
-	nft_compare(r, NFT_CMP_NEQ, &option, sizeof(option));
-	nft_say(r, "tcp option maxseg exists");
-	e = nft_add(r, "exthdr");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_DREG, NFT_REG);
-	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, TCPOPT_MSS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 0);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, 1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
-	nft_compare(r, NFT_CMP_EQ, &there, sizeof(there));
-}
-
-/* A TCP header may be cut off before its checksum: a write to a port would
- * fail. Without IP options the length tells. */
-static void is_short_tcp(struct nft_rule *r)
-{
-	uint16_t len = htons(40);
-
-	nft_say(r, "meta l4proto tcp");
-	is_tcp(r);
-	nft_say(r, "ip length < %u", ntohs(len));
-	nft_need_ip(r);
-	nft_load_payload(r, NH, 2, sizeof(len));
-	nft_compare(r, NFT_CMP_LT, &len, sizeof(len));
-}
-
-static void is_tcp_behind_options(struct nft_rule *r)
-{
-	uint8_t bits = 0x0f, none = 0, words = 5;
-
-	nft_say(r, "meta l4proto tcp");
-	is_tcp(r);
-	nft_say(r, "ip hdrlength != %u", words);
-	nft_need_ip(r);
-	nft_load_payload(r, NH, 0, sizeof(words));
-	nft_mask(r, &bits, &none, sizeof(bits));
-	nft_compare(r, NFT_CMP_NEQ, &words, sizeof(words));
-}
-
-const struct nft_too_hard nft_too_hard[] = {
-	{1u << REWRITE_MSS, has_late_mss},
-	{1u << REWRITE_SPORT | 1u << REWRITE_DPORT, is_short_tcp},
-	{1u << REWRITE_SPORT | 1u << REWRITE_DPORT, is_tcp_behind_options},
-	{0, NULL},
-};
-
-/* The kernel, too, only ever lowers an MSS. */
-void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
-{
-	uint16_t mss = htons((uint16_t)w->number);
-	struct nftnl_expr *e;
-
-	is_syn(r);
-	nft_say(r, "tcp option maxseg size set %u", w->number);
-	load_bytes(r, &mss, sizeof(mss));
-	e = nft_add(r, "exthdr");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_SREG, NFT_REG);
-	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, TCPOPT_MSS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 2);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, sizeof(mss));
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
 }

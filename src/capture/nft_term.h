@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The terms and rewrites of a plan as pieces of a rule. Inside the room only.
+ * The terms of a plan as pieces of a rule. Inside the room only.
  */
 #ifndef SLUICE_CAPTURE_NFT_TERM_H
 #define SLUICE_CAPTURE_NFT_TERM_H
@@ -23,18 +23,10 @@ void nft_socket_cgroup(struct nft_rule *r, const char *path,
 bool nft_asks_for_payload(const struct plan_step *s);
 void nft_may_end_before(struct nft_rule *r, const struct plan_step *s);
 
-/* What is rewritten of every packet that got so far; a rewrite that not all
- * have a place for is left out, see nft_rewrite_apart. */
-void nft_rewrites(struct nft_rule *r, const struct rewrite *w);
-/* A rewrite that needs a rule of its own, because it ends where there is no
- * place for it: without a verdict, before the rule with the others. */
-bool nft_needs_rule(const struct rewrite *w);
-void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w);
+/* Room for a value or a range of them. */
+#define NFT_WORD 48
 
-/* Packets of which the kernel would get some rewrites wrong. */
-extern const struct nft_too_hard {
-	unsigned rewrites; /* 1 << REWRITE_*; 0: the last */
-	void (*is)(struct nft_rule *r);
-} nft_too_hard[];
+/* A DSCP as nft writes it. */
+void nft_dscp_word(char buf[NFT_WORD], uint32_t dscp);
 
 #endif
