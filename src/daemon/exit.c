@@ -280,8 +280,12 @@ void exit_onward(struct path *w, struct packet *p)
 		exit_arrival(w, port, p, w->link, w->link_len);
 		return;
 	}
-	if (p->flags & PACKET_MODIFIED &&
-	    (p->flags & PACKET_REDIRECTED || !fits(port, p)))
+	/* Redirected to this host it arrives by the uplink it would have left
+	 * by, so that it is tracked, as what the uplink's peers send is. */
+	if (p->flags & PACKET_REDIRECTED && is_local(w, &dst))
+		exit_back(w, p);
+	else if (p->flags & PACKET_MODIFIED &&
+		 (p->flags & PACKET_REDIRECTED || !fits(port, p)))
 		exit_tun(w, p);
 	else
 		exit_port(w, port, p, w->link, w->link_len);

@@ -263,6 +263,7 @@ def test_check_of_the_library(host, name):
               "ip-list": ["list=10.0.0.0/8"], "no-leak": ["nets=10.0.0.0/8"],
               "ping-forward": ["prefix=10.0.0.0/8"],
               "port-knock": ["knock=1,2,3"], "quota": ["bytes=1000"],
+              "split": ["tunnel=10.0.0.0/8", "via=up1"],
               "raw-syn": [to], "syn-probe": [to]}.get(name, [])
     args = [word for arg in needed for word in ("--arg", arg)]
     r = sluice(host, "check", rule(name), *args, check=0)

@@ -11,11 +11,11 @@ import time
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 
-from far import EchoServer, SinkServer, UdpServer
-from host import (FAR, FENCE_RULE, GW0, NEAR0, NEAR1, dropped_in_the_kernel,
-                  echo_once)
+from far import EchoServer, HelloServer, SinkServer, UdpServer
+from host import (FAR, FENCE_RULE, GOOGLE, GW0, NEAR0, NEAR1,
+                  dropped_in_the_kernel, echo_once)
 from net import snapshot, snapshot_diff, wait_for
-from sluice import sluice
+from sluice import rule, sluice
 
 every_way = pytest.mark.parametrize("way", ["route", "wire"])
 
@@ -380,3 +380,94 @@ def test_a_table_that_is_in_use_is_refused(host):
     assert s.wait() == 1
     assert "table 101 has routes: choose another with --table" in s.stderr
     s.check_after()
+
+
+# ---- rules/split.lua --------------------------------------------------------
+
+SPLIT = [rule("split"), "--arg", "tunnel=198.51.100.0/24", "--arg", "via=up1",
+         "--arg", "proxy=8.8.8.0/24", "--arg", "port=8080"]
+
+
+def split(host, way, *more):
+    return host.sluice(SPLIT[:1], *SPLIT[1:], *more, way=way)
+
+
+@every_way
+def test_library_split_decides_by_destination(host, way):
+    """Straight, by the other interface, or to a proxy here: what connects
+    sees who it wanted to talk to, the proxy too; nothing of it leaves."""
+    with split(host, way), EchoServer(host.far, FAR, 80) as far, \
+            EchoServer(host.far, GW0, 80) as near_by, \
+            EchoServer(host.far, GOOGLE, 80) as wanted, \
+            EchoServer(host.near, "0.0.0.0", 8080) as proxy, \
+            host.capture() as cap:
+        with host.tcp((FAR, 80)) as c, host.tcp((GW0, 80)) as d, \
+                host.tcp((GOOGLE, 80)) as e:
+            assert e.getpeername() == (GOOGLE, 80)
+            for s in (c, d, e, c, d, e):
+                echo_once(s)
+            client = e.getsockname()
+            assert client[0] == NEAR0
+        assert [p[0] for p in far.peers] == [NEAR1]
+        assert [p[0] for p in near_by.peers] == [NEAR0]
+        assert proxy.peers == [(GOOGLE, client[1])]
+        assert not wanted.peers
+        with pytest.raises(ConnectionRefusedError):  # what is not TCP
+            s = host.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.settimeout(5)
+            s.connect((GOOGLE, 443))
+            s.send(b"x")
+            s.recv(10)
+        s.close()
+        host.settle(cap)
+    assert not [f for f in cap.frames if GOOGLE in (f.ip.dst, f.ip.src)]
+
+
+@every_way
+def test_library_split_carries_a_large_transfer_to_the_proxy(offload_host, way):
+    host = offload_host
+    data = os.urandom(1 << 20) * 8
+    with split(host, way), SinkServer(host.near, "0.0.0.0", 8080) as sink:
+        with host.tcp((GOOGLE, 80)) as c:
+            c.sendall(data)
+        wait_for(lambda: sink.done, "the upload ends", 40)
+        assert sink.digest.digest() == hashlib.sha256(data).digest()
+
+
+@every_way
+def test_library_split_many_connections_at_once(host, way):
+    with split(host, way), EchoServer(host.near, "0.0.0.0", 8080) as proxy:
+        open_ = [host.tcp((GOOGLE, 80 + i % 3)) for i in range(40)]
+        for c in open_:
+            echo_once(c, os.urandom(100))
+        for c in open_:
+            c.close()
+        assert len(proxy.peers) == 40
+
+
+@every_way
+def test_library_split_lets_the_proxy_itself_out(host, way):
+    """Its user's connections go where they want to."""
+    proxy = """
+import socket, sys
+up = socket.create_connection(("8.8.8.8", 80), 10)
+print(up.recv(100).decode().strip())
+"""
+    script = host.file("proxy.py", proxy)
+    with split(host, way, "--arg", "user=nobody"), \
+            HelloServer(host.far, GOOGLE, 80, b"the server\n"), \
+            HelloServer(host.near, "0.0.0.0", 8080, b"the proxy\n"):
+        for user, says in (("nobody", "the server"), ("root", "the proxy")):
+            r = host.run(["setpriv", "--reuid", user, "--clear-groups",
+                          "/usr/bin/python3", script])
+            assert r.stdout.strip() == says, r.stderr
+
+
+@every_way
+def test_library_split_on_a_host_that_lets_in_only_what_it_asked_for(host, way):
+    host.near.nft(HARDENED + """
+        add rule inet theirs i tcp dport 8080 accept""")
+    with split(host, way), EchoServer(host.near, "0.0.0.0", 8080):
+        with host.tcp((GOOGLE, 80)) as c:
+            echo_once(c)
+        assert "packets 0 " in host.run("nft list chain inet theirs o").stdout
