@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "capture/nft_build.h"
+#include "capture/nft_own.h"
 #include "capture/survey.h"
 #include "rule/plan.h"
 
@@ -99,6 +100,11 @@ static int insisted(struct nft_how *how, const struct nft_sight *s,
 				 "after tun0 only, and %s, which then finds "
 				 "none; use --capture wire", s->nat,
 				 s->stateful);
+	if (nft_own_arrives(how))
+		return error_set(err, -ENOTSUP, "--capture route cannot tell "
+				 "what arrives for a command: with --only "
+				 "such rules work at the wire; use --capture "
+				 "wire");
 	if (s->nat[0] && (how->only.id || plan_asks_sender(how->plan)))
 		return error_set(err, -ENOTSUP, "--capture route cannot tell "
 				 "senders apart here: %s, so all of it would "
@@ -132,6 +138,11 @@ int nft_decide(struct nft_how *how, enum capture_mode wanted,
 	if (wanted == CAPTURE_ROUTE)
 		return insisted(how, s, why, err);
 	how->route = how->notrack = false;
+	if (nft_own_arrives(how)) {
+		snprintf(why, NFT_WHY_MAX, "what arrives for a command is "
+			 "known by what it sent there");
+		return CAPTURE_WIRE;
+	}
 	if (wanted == CAPTURE_WIRE) {
 		snprintf(why, NFT_WHY_MAX, "as asked");
 		return CAPTURE_WIRE;

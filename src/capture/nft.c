@@ -22,6 +22,7 @@
 #include "capture/netlink.h"
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
+#include "capture/nft_own.h"
 #include "capture/nft_via.h"
 #include "capture/nft_set.h"
 #include "capture/nft_steps.h"
@@ -206,6 +207,8 @@ static void put_tables(struct netlink_batch *b, const struct nft *n)
 	}
 	if (nft_expects(&n->how))
 		nft_put_set(b);
+	if (nft_own_arrives(&n->how))
+		nft_own_put_set(b);
 	if (n->how.plan)
 		put_counters(b, n->how.plan);
 }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
 #include "capture/nft_term.h"
@@ -340,11 +341,15 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 		nft_ttl_set(r, 255);
 	}
 	/* Unless what passes through is captured, it is none of ours
-	 * either. */
-	if (how->forward)
+	 * either; beside a command nobody asks. */
+	if (how->forward) {
 		nft_pass_through(c, how);
-	else
-		nft_mark_or(nft_rule_add(c), how->seen);
+	} else {
+		r = nft_rule_add(c);
+		if (how->only.id)
+			nft_iifname(r, how->dev);
+		nft_mark_or(r, how->seen);
+	}
 }
 
 /* A packet is tracked once: where the host alone would have done so, or,
@@ -428,6 +433,12 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 
 	if (how->forward)
 		nft_pass_leaving(p, c, how, u);
+	if (nft_own_arrives(how)) {
+		r = nft_rule_add(c);
+		nft_mark_lacks(r, how->divert | how->seen);
+		nft_accept(r);
+		nft_own_remember(c);
+	}
 	if (tells(how)) {
 		/* If it was sent to tun0, its socket is bound to a device. */
 		r = nft_rule_add(c);
@@ -484,31 +495,13 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 	}
 }
 
-/*
- * What arrives. A frame with a VLAN tag belongs to the VLAN's own device,
- * which comes next, so the frame's own type is asked for: the packet's
- * protocol is that below the tag. A multicast packet that the host loops
- * back to itself has no frame, and is not taken for that reason either.
- */
-static void arriving(struct nft_plan *p, const struct nft_how *how,
-		     const struct uplink *u)
+static void arrives_here(struct nft_chain *c, const struct nft_how *how,
+			 const struct uplink *u)
 {
 	static const unsigned to_host[] = { TO_HOST };
-	struct nft_chain *c = wire_chain(p, u, false);
-	struct nft_rule *r = nft_rule_add(c);
+	struct nft_rule *r;
 	unsigned i;
 
-	if (u->link_len)
-		nft_ether_saddr(r, how->marker);
-	else
-		nft_mark_has(r, how->seen);
-	nft_accept(r);
-	if (nft_expects(how))
-		expected(c, u);
-	if (how->forward)
-		nft_pass_arriving(p, c, how, u);
-	if (!how->in)
-		return;
 	if (nft_decides(how->plan, DIR_IN)) {
 		r = nft_rule_add(c);
 		is_ip(r, u);
@@ -521,6 +514,40 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 		nft_daddr_type(r, to_host[i]);
 		nft_hand_over(c, r, NFT_IN_DEVICE, u);
 	}
+}
+
+/*
+ * What arrives. A frame with a VLAN tag belongs to the VLAN's own device,
+ * which comes next, so the frame's own type is asked for: the packet's
+ * protocol is that below the tag. A multicast packet that the host loops
+ * back to itself has no frame, and is not taken for that reason either.
+ */
+static void arriving(struct nft_plan *p, const struct nft_how *how,
+		     const struct uplink *u)
+{
+	struct nft_chain *c = wire_chain(p, u, false), own = {
+		.family = NFPROTO_NETDEV,
+		.ifindex = u->ifindex,
+	};
+	struct nft_rule *r = nft_rule_add(c);
+
+	if (u->link_len)
+		nft_ether_saddr(r, how->marker);
+	else
+		nft_mark_has(r, how->seen);
+	nft_accept(r);
+	if (nft_expects(how))
+		expected(c, u);
+	if (how->forward)
+		nft_pass_arriving(p, c, how, u);
+	if (!how->in)
+		return;
+	if (nft_own_arrives(how)) {
+		snprintf(own.name, sizeof(own.name), "own-%s", u->name);
+		nft_own_goto(c, own.name);
+		c = nft_chain_add(p, &own);
+	}
+	arrives_here(c, how, u);
 }
 
 int nft_plan_make(struct nft_plan *p, const struct nft_how *how,

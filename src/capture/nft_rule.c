@@ -123,6 +123,15 @@ void nft_mark_has(struct nft_rule *r, uint32_t bits)
 	nft_compare(r, NFT_CMP_EQ, &bits, sizeof(bits));
 }
 
+void nft_mark_lacks(struct nft_rule *r, uint32_t bits)
+{
+	uint32_t none = 0;
+
+	nft_say(r, "meta mark & 0x%08x == 0x%08x", bits, none);
+	nft_mask_mark(r, bits, 0);
+	nft_compare(r, NFT_CMP_EQ, &none, sizeof(none));
+}
+
 static void ttl_compare(struct nft_rule *r, uint32_t op, uint8_t ttl)
 {
 	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 1);

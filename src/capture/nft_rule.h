@@ -50,6 +50,7 @@ void nft_oif_lo(struct nft_rule *r);
 void nft_marked(struct nft_rule *r);			/* with anything */
 void nft_mark_is(struct nft_rule *r, uint32_t mark);
 void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */
+void nft_mark_lacks(struct nft_rule *r, uint32_t bits);	/* likewise */
 void nft_ttl_is(struct nft_rule *r, uint8_t ttl);
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl);	/* and above */
 void nft_ttl_to(struct nft_rule *r, uint8_t ttl);	/* and below */

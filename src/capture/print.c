@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "capture/internal.h"
 #include "capture/nft_build.h"
+#include "capture/nft_own.h"
 #include "capture/nft_set.h"
 #include "capture/nft_via.h"
 #include "capture/nft_steps.h"
@@ -63,6 +64,8 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);
+	if (nft_own_arrives(how) && family == NFPROTO_NETDEV)
+		nft_own_print_set(f);
 	if (how->vias && family == NFPROTO_IPV4)
 		nft_via_print_set(f);
 	if (p->rules)

@@ -394,9 +394,9 @@ static bool only_is_possible(const struct options *o)
 
 	if (!o->run.command)
 		why = "which command? Name it behind '--'";
-	else if (o->run.capture.in || o->run.capture.forward)
-		why = "the rules capture what arrives or passes through, and "
-		      "nobody can tell whom that is for";
+	else if (o->run.capture.forward)
+		why = "the rules capture what passes through, and that is no "
+		      "command's";
 	if (why)
 		log_error("--only: %s", why);
 	return !why;

@@ -3,8 +3,10 @@
 command sends; judged by what the far side gets."""
 import contextlib
 import itertools
+import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -530,9 +532,13 @@ def test_down_removes_the_cgroup_of_a_killed_instance_and_of_no_other(host):
 def test_only_wants_a_command(host):
     r = sluice(host, "run", "--only", host.rules(THROUGH), check=2)
     assert "which command?" in one_line(r.stderr)
-    path = host.rules('capture { dir = "in" }\n' + THROUGH)
+    path = host.rules('capture { dir = "forward" }\n' + THROUGH)
     r = sluice(host, "run", "--only", path, "--", "true", check=2)
     assert "--only" in one_line(r.stderr)
+    path = host.rules('capture { dir = "in" }\n' + THROUGH)
+    r = sluice(host, "run", "--only", "--capture", "route", path, "--", "true",
+               check=1)
+    assert "use --capture wire" in one_line(r.stderr)
 
 
 @needs_cgroups
@@ -598,3 +604,52 @@ rule { name = "pass", match = { dir = "forward", proto = "udp" },
         # The bridge's host took one.
         assert srv.got[0].ttl == 95
         assert ear.heard(cgroup=name) == 98
+
+
+@needs_cgroups
+def test_only_sees_what_answers_the_command_and_nothing_else(host):
+    """TCP, UDP, pings and ICMP errors, in both directions."""
+    text = """
+capture { dir = { "out", "in" } }
+rule { name = "see", action = function(pkt) audit(pkt, pkt.dir) end }
+"""
+    udp = "%s -c %s %s 9 6869" % (
+        sys.executable, shlex.quote(SEND), FAR)
+    ask = ("import socket; s = socket.socket(socket.AF_INET, socket."
+           "SOCK_DGRAM); s.settimeout(8); s.bind(('', 20000)); "
+           "s.sendto(b'x', ('%s', 5000)); print('got', s.recv(9))" % FAR)
+    script = "; ".join((
+        curl(8000, 40000), "%s -c %s" % (sys.executable, shlex.quote(ask)),
+        udp, "ping -n -c2 -i0.2 -W5 %s" % FAR,
+        "ping -n -c1 -W1 -t1 203.0.113.77", "exit 3"))
+    stop = os.path.join(host.tmp, "stop")
+    with HttpServer(host.far, FAR, 8000) as web, \
+            UdpServer(host.far, FAR, 5000):
+        host.far.sysctl("net.ipv4.ip_forward", 1)
+        host.far.ip("route add 203.0.113.77 dev fu0")
+        other = host.near.popen("while ! test -e %s; do %s; ping -n -c1 -W5 "
+                                "%s; done" % (stop, curl(8000, 30000), FAR))
+        wait_for(lambda: len(web.requests) > 1, "the other is at work")
+        r = sluice(host, "run", "--only", "--audit", "--json",
+                   host.rules(text), "--", "sh", "-c", script)
+        with open(stop, "w"):
+            pass
+        other.wait(20)
+    assert r.returncode == 3, r.stderr
+    assert "capturing at the wire" in r.stderr
+    seen = [json.loads(l) for l in r.stdout.splitlines() if l[:1] == "{"]
+    for e in seen:
+        if e["proto"] == "tcp":
+            assert 40000 <= e["sport" if e["dir"] == "out" else "dport"] < 41000
+    kinds = {(e["dir"], e["proto"], e["detail"].split(" id")[0] if "detail" in
+              e and e["proto"] == "icmp" else "") for e in seen}
+    assert {("out", "tcp", ""), ("in", "tcp", ""), ("out", "udp", ""),
+            ("in", "udp", ""), ("out", "icmp", "echo request"),
+            ("in", "icmp", "echo reply")} <= kinds
+    assert len([e for e in seen if "echo reply" in e["detail"]]) == 2
+    errors = [e["detail"] for e in seen if e["dir"] == "in" and
+              e["proto"] == "icmp" and "reply" not in e["detail"]]
+    assert len(errors) == 2, errors
+    assert "unreachable" in errors[0], "of the datagram"
+    assert "exceeded" in errors[1], "of the ping"
+    assert "got b'x'" in r.stdout
