@@ -124,6 +124,7 @@ class Sluice(Stage):
         wait_for(lambda: p.poll() is not None or READY.search(read(self.log)),
                  lambda: "sluice captures:\n" + read(self.log), 60, 0.001)
         self.started = time.monotonic() - began
+        self.started_cpu = sum(cpu_time(pid) for pid in self.pids())
         if p.poll() is not None:
             self.close()
             raise Missing("sluice ended: " + read(self.log).strip())
@@ -138,6 +139,14 @@ class Sluice(Stage):
             raise RuntimeError("sluice ended with %s: %s" % (
                 p.returncode, read(self.log)))
         return int(m.group(1))
+
+
+def cpu_time(pid):
+    """Seconds so far."""
+    try:
+        return int(read("/proc/%d/schedstat" % pid).split()[0]) / 1e9
+    except FileNotFoundError:
+        return 0
 
 
 def read(path):
