@@ -27,8 +27,9 @@
 /* An attribute holds 64 KiB at the most, and a range takes 40 bytes. */
 #define MESSAGE_RANGES 1024
 /* What is sent at once, for both tables, at the most; and what a socket takes
- * that may not grow. */
-#define BATCH_RANGES   (1u << 18)
+ * that may not grow. While anybody on the machine listens for changes, the
+ * kernel keeps 4 KiB for each end of a range until the transaction ends. */
+#define BATCH_RANGES   (1u << 13)
 #define PIECE_RANGES   4096
 /* Of a set's name. */
 #define COMMENT_MAX    63
