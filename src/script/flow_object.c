@@ -184,6 +184,12 @@ void flows_resize(lua_State *L, struct packet *p, const char *what)
 		luaL_error(L, "%s: a fragment of a TCP segment keeps its "
 			      "length",
 			   what);
+	if (p->dir == DIR_FORWARD && !f->known[!end] &&
+	    script_of(L)->rules->dirs & 1u << DIR_IN)
+		luaL_error(L, "%s: the answers of this connection do not pass "
+			      "as \"forward\": with NAT they arrive as \"in\", "
+			      "which must not be captured then",
+			   what);
 	if (was.len == was.payload)
 		luaL_error(L, "%s: a TCP segment without data has none to "
 			      "replace",

@@ -11,8 +11,9 @@ import pytest
 from containers import Network
 from far import EchoServer, HttpServer, SinkServer, UdpServer
 from host import (FAR, FAR1, GW0, NEAR0, echo_once, random_file, sha256)
-from net import wait_for
+from net import kernel_can, wait_for
 from sluice import sluice
+from tunnel import INNER_FAR, INNER_NEAR, Tunnel
 
 SAY = """
 rule { name = "say", match = { proto = "udp" }, action = function(pkt)
@@ -483,6 +484,48 @@ def test_a_bridge_that_appears_while_it_runs(host, docker):
         text = word()
         docker.ask(text.encode(), (FAR, 5000))
         assert len(said(s, text, 2)) == 2
+
+
+# ---- uplinks without an Ethernet header ----------------------------------------
+
+@pytest.mark.parametrize("nat", [True, False])
+def test_through_a_tunnel(host, nat):
+    """Where the kernel cannot mark what is handed back, what arrives by the
+    tunnel is taken where it leaves."""
+    net = Network(host).docker().ready(FAR) if nat else plain(host)
+    with Tunnel(host, FAR):
+        if not nat:
+            host.far.ip("route replace 172.17.0.0/24 dev wgf")
+        wait_for(lambda: net.ping(INNER_FAR) == 1, "the tunnel works")
+        marks = kernel_can("skbedit")
+        with host.sluice(FORWARD + """
+                rule { match = { dir = "forward", dport = 5009 },
+                       action = function(pkt) return REJECT end }
+                """ + SAY.replace('proto = "udp"', 'proto = "udp", '
+                                  'dir = "forward"')) as s, \
+                UdpServer(host.far, INNER_FAR, 5000) as srv:
+            assert ("wg0: what arrives is not captured there" in s.stderr) \
+                == (not marks)
+            text = word()
+            assert net.ask(text.encode(), (INNER_FAR, 5000))[1] == \
+                (INNER_FAR, 5000)
+            back = "docker0" if nat or not marks else "wg0"
+            assert said(s, text, 2) == [
+                "forward %s %s docker0 wire" % (net.addr, INNER_FAR),
+                "forward %s %s %s wire" % (INNER_FAR, net.addr, back)]
+            assert srv.peers[0][0] == (INNER_NEAR if nat else net.addr)
+            assert net.ping(INNER_FAR, 3, "-s", 3000) == 3
+            c = net.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            c.settimeout(5)
+            c.connect((INNER_FAR, 5009))
+            c.send(b"x")
+            with pytest.raises(ConnectionRefusedError):
+                c.recv(10)
+            c.close()
+            with EchoServer(host.far, INNER_FAR, 80):
+                c = net.tcp((INNER_FAR, 80))
+                echo_once(c, os.urandom(100000))
+                c.close()
 
 
 # ---- rules of others -----------------------------------------------------------
