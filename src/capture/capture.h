@@ -60,8 +60,8 @@ struct capture_config {
 };
 void capture_defaults(struct capture_config *cfg);
 
-/* A device by which packets leave: up, with an IPv4 address, not lo, not
- * ours. */
+/* A device by which packets leave: up, not lo, not ours, with an IPv4 address
+ * (where what passes through is captured, without one too). */
 struct uplink {
 	int ifindex;
 	char name[IFNAMSIZ];

@@ -68,7 +68,7 @@ struct via_port {
 	unsigned routes;
 };
 
-#define PORTS_MAX 64
+#define PORTS_MAX 128
 #define REFUSED_MAX 32
 
 struct capture {
@@ -120,7 +120,7 @@ static inline uint32_t capture_seen(const struct capture_config *cfg)
 /* ---- scan.c: what is there ---------------------------------------------- */
 
 struct scan {
-	struct port port[PORTS_MAX]; /* up; those with addresses are uplinks */
+	struct port port[PORTS_MAX]; /* up */
 	unsigned ports;
 	struct address *local; /* of devices that are not ours; free it */
 	unsigned locals, locals_size;
@@ -147,6 +147,9 @@ int links_find(struct capture *c, struct error *err);
 const struct port *links_fifo(const struct capture *c);
 
 /* ---- links.c: what changes ---------------------------------------------- */
+
+/* Whether it shall be an uplink; one that is stays it for longer. */
+bool links_wants(const struct capture *c, const struct port *found);
 
 /* Compares the host with c->port, makes and removes devices, tells. */
 int links_look(struct capture *c, struct error *err);

@@ -19,6 +19,14 @@ static bool is_bare(uint16_t type)
 	       type == ARPHRD_TUNNEL6 || type == ARPHRD_SIT;
 }
 
+/* What passes through may come by a device that has no address. */
+bool links_wants(const struct capture *c, const struct port *found)
+{
+	return found->addressed ||
+	       (c->cfg.forward && !found->enslaved &&
+		(found->type == ARPHRD_ETHER || is_bare(found->type)));
+}
+
 /* True once for each device: an uplink that cannot be captured is named, but
  * not at every change of it. */
 static bool refuse(struct capture *c, int ifindex)
@@ -202,7 +210,7 @@ int links_look(struct capture *c, struct error *err)
 	}
 	compare(c, s);
 	for (unsigned i = 0; i < s->ports && !r; i++)
-		if (s->port[i].addressed && !have(c, s->port[i].u.ifindex))
+		if (links_wants(c, &s->port[i]) && !have(c, s->port[i].u.ifindex))
 			r = consider(c, &s->port[i], err);
 	if (s->lost && refuse(c, 0))
 		log_warn("more than %d devices are up: %u are not looked at",

@@ -27,7 +27,7 @@
 #include "capture/nft_set.h"
 #include "capture/nft_steps.h"
 
-#define UPLINKS_MAX 64
+#define UPLINKS_MAX 128
 #define TRIES	    3
 
 static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_NETDEV };

@@ -294,7 +294,7 @@ int links_find(struct capture *c, struct error *err)
 		error_set(err, r, "looking for uplinks: %s", strerror(-r));
 	c->ports = 0;
 	for (unsigned i = 0; !r && i < s->ports; i++)
-		if (s->port[i].addressed)
+		if (links_wants(c, &s->port[i]))
 			c->port[c->ports++] = s->port[i];
 	scan_free(s);
 	free(s);

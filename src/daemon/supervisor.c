@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ struct supervisor {
 	struct message_long message; /* the one that came last */
 	int signals;
 	sigset_t old_mask;
+	struct rlimit old_files;
 	pid_t command;
 	bool colour;
 	bool up;
@@ -254,6 +256,7 @@ static void command_start(struct supervisor *s)
 		_exit(126);
 	}
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	setrlimit(RLIMIT_NOFILE, &s->old_files);
 	signal(SIGPIPE, SIG_DFL);
 	execvp(argv[0], argv);
 	log_error("cannot run %s: %s", argv[0], strerror(errno));
@@ -434,6 +437,17 @@ static int start_workers(struct supervisor *s, struct error *err)
 }
 
 /* ---- start and end ------------------------------------------------------ */
+
+/* An uplink has up to five a worker. */
+static void raise_descriptors(struct supervisor *s)
+{
+	struct rlimit more;
+
+	getrlimit(RLIMIT_NOFILE, &s->old_files);
+	more = s->old_files;
+	more.rlim_cur = more.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &more);
+}
 
 static int signals_open(struct supervisor *s)
 {
@@ -632,6 +646,7 @@ int supervisor_run(const struct supervisor_config *cfg)
 	s.crew.filter = cfg->filter;
 	s.crew.user = cfg->user;
 	s.crew.audit = cfg->audit;
+	raise_descriptors(&s);
 	r = signals_open(&s);
 	if (r) {
 		error_set(&err, r, "cannot take signals: %s", strerror(-r));

@@ -161,6 +161,35 @@ def test_what_a_bridge_passes_between_its_ports_is_not_forwarded(host):
         assert srv.peers[0][0] == net.addr
 
 
+def test_a_device_without_an_address(host):
+    """As some networks of containers have them: a veth, a route to one
+    address, and a neighbour that answers for all."""
+    ns = host.netns("cali")
+    host.near.sysctl("net.ipv4.ip_forward", 1)
+    host.near.ip("link add cali1 type veth peer name eth0 netns %s\n"
+                 "link set cali1 address ee:ee:ee:ee:ee:ee up\n"
+                 "route add 172.30.0.2/32 dev cali1" % ns.name)
+    host.near.sysctl("net.ipv4.conf.cali1.proxy_arp", 1)
+    ns.ip("addr add 172.30.0.2/32 dev eth0\nlink set eth0 up\n"
+          "route add 169.254.1.1 dev eth0\n"
+          "route add default via 169.254.1.1")
+    host.near.nft("table ip nat { chain p { type nat hook postrouting "
+                  "priority srcnat; ip saddr 172.30.0.2 masquerade; }; }")
+    wait_for(lambda: " 1 received" in ns.run(
+        ["ping", "-n", "-q", "-c", 1, "-W", 1, FAR], check=False).stdout,
+        "the container reaches the far side")
+    with host.sluice(FORWARD + SAY) as s, UdpServer(host.far, FAR, 5000):
+        text = word()
+        c = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        c.settimeout(5)
+        c.sendto(text.encode(), (FAR, 5000))
+        c.recv(100)
+        c.close()
+        assert said(s, text, 2) == [
+            "forward 172.30.0.2 %s cali1 wire" % FAR,
+            "forward %s 172.30.0.2 cali1 wire" % FAR]
+
+
 # ---- real clients -------------------------------------------------------------
 
 def clients_are_well(host, net, peer):
