@@ -151,6 +151,12 @@ void cgroup_find(int root, const char *path, struct cgroup_place *place)
 	find_at(root, path, path, place);
 }
 
+void cgroup_top(int root, struct cgroup_place *place)
+{
+	find_at(root, ".", "", place);
+	place->level = 0;
+}
+
 /* ---- one of our own ----------------------------------------------------- */
 
 /* Where this process is, below the root; "" is the root. 0 or -errno. */

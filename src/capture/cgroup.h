@@ -24,6 +24,9 @@ int cgroup_root(struct error *err);
 /* path as in "system.slice/ssh.service". */
 void cgroup_find(int root, const char *path, struct cgroup_place *place);
 
+/* The root itself, in which every socket is. */
+void cgroup_top(int root, struct cgroup_place *place);
+
 /* A cgroup below the one that this process is in. It is locked while fd is
  * open anywhere, so that others can tell it from what was left behind. */
 struct cgroup {

@@ -61,8 +61,68 @@ static void count(struct nft_rule *r, const struct rule *rule)
 	nft_count(r, name);
 }
 
-static void step(struct nft_chain *c, const struct plan *p,
-		 const struct plan_step *s, const struct nft_station *at)
+/*
+ * A rule ends where it asks for a cgroup further down than the socket's is: it
+ * cannot say "not in it". So a bit of the mark, which has no meaning yet, says
+ * while the step is tried that the packet is from one that is excluded. A
+ * packet without a socket is from none, which is no answer either.
+ */
+static uint32_t excluded_bit(const struct nft_station *at)
+{
+	return at->within & ~at->seen;
+}
+
+static bool excludes(const struct plan_step *s)
+{
+	for (uint32_t i = 0; i < s->terms; i++)
+		if (s->term[i].kind == TERM_CGROUP && s->term[i].negate)
+			return true;
+	return false;
+}
+
+static void mark_excluded(struct nft_chain *c, const struct plan_step *s,
+			  const struct nft_station *at)
+{
+	struct cgroup_place place;
+	struct nft_rule *r;
+
+	for (uint32_t i = 0; i < s->terms; i++) {
+		const struct plan_term *t = &s->term[i];
+
+		if (t->kind != TERM_CGROUP || !t->negate)
+			continue;
+		r = nft_rule_add(c);
+		cgroup_find(at->cgroups, t->text, &place);
+		nft_socket_cgroup(r, t->text, &place);
+		nft_mark_or(r, excluded_bit(at));
+	}
+}
+
+static void unmark_excluded(struct nft_chain *c, const struct nft_station *at)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_mark_has(r, excluded_bit(at));
+	nft_mark_clear(r, excluded_bit(at));
+}
+
+/* All that a packet must be for the step. */
+static void meets(struct nft_rule *r, const struct plan *p,
+		  const struct plan_step *s, const struct nft_station *at)
+{
+	struct cgroup_place top;
+
+	nft_terms(r, p, s, at->cgroups);
+	if (excludes(s)) {
+		cgroup_top(at->cgroups, &top);
+		nft_mark_lacks(r, excluded_bit(at));
+		nft_socket_cgroup(r, "/", &top);
+	}
+	guard(r, at);
+}
+
+static void one_step(struct nft_chain *c, const struct plan *p,
+		     const struct plan_step *s, const struct nft_station *at)
 {
 	const struct rewrite *w = s->rewrite ? s->rule->rewrite : NULL;
 	struct nft_rule *r;
@@ -71,13 +131,11 @@ static void step(struct nft_chain *c, const struct plan *p,
 		if (!nft_needs_rule(w))
 			continue;
 		r = nft_rule_add(c);
-		nft_terms(r, p, s, at->cgroups);
-		guard(r, at);
+		meets(r, p, s, at);
 		nft_rewrite_apart(r, w);
 	}
 	r = nft_rule_add(c);
-	nft_terms(r, p, s, at->cgroups);
-	guard(r, at);
+	meets(r, p, s, at);
 	if (s->act == STEP_HAND_OVER) {
 		nft_return(r);
 		return;
@@ -89,6 +147,18 @@ static void step(struct nft_chain *c, const struct plan *p,
 		let_by(r, at);
 	else if (s->act == STEP_DROP)
 		nft_drop(r);
+}
+
+static void step(struct nft_chain *c, const struct plan *p,
+		 const struct plan_step *s, const struct nft_station *at)
+{
+	bool excluding = excludes(s);
+
+	if (excluding)
+		mark_excluded(c, s, at);
+	one_step(c, p, s, at);
+	if (excluding)
+		unmark_excluded(c, at);
 }
 
 /* 1 << REWRITE_* of all that is rewritten here. */

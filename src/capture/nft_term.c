@@ -519,6 +519,8 @@ static void term(struct nft_rule *r, const struct plan *p,
 		payload(r, t);
 		break;
 	case TERM_CGROUP:
+		if (t->negate) /* see nft_steps.c */
+			break;
 		cgroup_find(cgroups, t->text, &place);
 		nft_socket_cgroup(r, t->text, &place);
 		break;

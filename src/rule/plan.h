@@ -29,7 +29,7 @@ enum term_kind {
 struct plan_term {
 	enum term_kind kind;
 	enum match_key key;
-	bool negate;		/* MASK and NAME */
+	bool negate;		/* MASK, NAME and CGROUP */
 	struct ranges ranges;	/* sorted, not empty; owned */
 	uint32_t value, mask;
 	struct set *set;	/* borrowed from the rules, as is text */

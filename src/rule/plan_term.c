@@ -279,11 +279,9 @@ static int texts(struct plan_steps *list, const struct cond *c)
 			one.text_len = PLAN_BYTES_MAX;
 			leave_out(list, c->pub.key);
 		}
-		/* A payload that is shorter has no bytes, and who is not as
-		 * far down has no cgroup there. */
 		if (!v->negate)
 			t[n++] = one;
-		else if (kind != TERM_NAME)
+		else if (bytes) /* a payload that is shorter has no bytes */
 			leave_out(list, c->pub.key);
 		else
 			r = all_get(list, &one);
@@ -534,6 +532,10 @@ static bool terms_meet(const struct plan_term *a, const struct plan_term *b)
 		       iface_within(a->text, b->text) ||
 		       iface_within(b->text, a->text);
 	case TERM_CGROUP:
+		if (a->negate || b->negate)
+			return a->negate == b->negate ||
+			       !(a->negate ? cgroup_within(b->text, a->text)
+					   : cgroup_within(a->text, b->text));
 		return cgroup_within(a->text, b->text) ||
 		       cgroup_within(b->text, a->text);
 	case TERM_MASK:

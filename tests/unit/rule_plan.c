@@ -157,7 +157,13 @@ static const struct {
 	{{"user=0-4294967294 : DROP"}, "drop out user=0-4294967294"},
 	{{"cgroup=a/b,c proto=udp : DROP"},
 	 "drop out proto=17 cgroup=a/b | drop out proto=17 cgroup=c"},
-	{{"cgroup=!a proto=udp : DROP"}, "hand over out proto=17"},
+	{{"cgroup=!a,!b proto=udp : DROP"},
+	 "drop out proto=17 cgroup!=a cgroup!=b"},
+	{{"cgroup=a,!a/b : DROP"}, "drop out cgroup!=a/b cgroup=a"},
+	{{"cgroup=!a :", "cgroup=a/b : function"},
+	 "go on out cgroup!=a | hand over out cgroup=a/b"},
+	{{"cgroup=!a/b :", "cgroup=a : function"},
+	 "hand over out cgroup!=a/b | hand over out cgroup=a"},
 	{{"user=7 : ttl=9", "user=8 : function"},
 	 "go on rewritten out user=7 | hand over out user=8"},
 	{{"cgroup=a/b :", "cgroup=a : function"},
@@ -274,8 +280,8 @@ static const struct {
 	{{"user=1 : connection"}, "looks at connections", ""},
 	{{"proto=tcp : mss=1200", "user=1 : DROP"},
 	 "before it may have the same packets brought here", ""},
-	{{"cgroup=!a : DROP"}, "nftables has no words for it", ""},
-	{{"cgroup=!a user=1 : function"}, "nftables has no words for it", ""},
+	{{"cgroup=!a : DROP"}, NULL, "n"},
+	{{"cgroup=!a : function"}, NULL, "y"},
 };
 
 /* Whether a condition on the sender holds; it is the first that is tried. */
