@@ -87,7 +87,9 @@ class Packets:
             f["doff"] = r.choice([0, 4, 15 if short else 4])
         elif kind < 0.13 and f["proto"] == 6 and not f.get("off"):
             f["cut"] = r.choice([8, 13, 14, 16])
-        if kind > 0.9:
+        # The kernel takes what follows a header that is cut off for the rest of
+        # it. No host does anything with such a packet.
+        if kind > 0.9 and "cut" not in f:
             f["trailer"] = r.choice([b"\0" * 18, b"GET ", b"\0\1\2", b"!"])
             # Without payload, what is behind it could be taken for one.
             if f["proto"] == 6 and not f.get("off") and not f.get("mf") and \
