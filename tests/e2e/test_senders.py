@@ -544,7 +544,9 @@ def test_down_removes_the_cgroup_of_a_killed_instance_and_of_no_other(host):
     left = wait_for(lambda: leftovers() - groups - kept, "another cgroup")
     p.kill()
     p.wait(10)
-    r = sluice(host, "down", ns=other, check=0)
+    # Its worker ends a moment later.
+    r = wait_for(lambda: [r for r in [sluice(host, "down", ns=other)]
+                          if not r.returncode], "down may do its work")[0]
     assert "removed " in r.stderr
     assert not left & leftovers()
     assert kept <= leftovers()
