@@ -111,8 +111,11 @@ class Arena(Host):
         super().__init__()
         self.far.nft(SILENT)
         self.ear = self.netns("ear")
+        # A part of a bridge is no uplink.
         self.near.ip("""
             link add ear0 type veth peer name ear1 netns %s
+            link add earbr type bridge
+            link set ear0 master earbr
             link set ear0 up
             addr add %s/24 dev up0
             addr add %s/24 dev up1
