@@ -393,8 +393,8 @@ int cgroup_clean(struct error *err)
 	struct search s = { .found = 0 };
 	int root = cgroup_root(err);
 
-	/* Where there are none, none was left. */
-	if (root == -ENOENT)
+	/* Where none can be made, none was left. */
+	if (root == -ENOENT || root == -EPERM || root == -EACCES)
 		return 0;
 	if (root < 0)
 		return root;
