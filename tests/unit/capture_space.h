@@ -66,4 +66,23 @@ static inline char *space_output(const char *command)
 	return text;
 }
 
+/* A chain of a listing, from its first rule to its last. */
+static inline char *space_chain(const char *text, const char *family,
+				const char *name)
+{
+	char head[80];
+	const char *at, *end;
+
+	snprintf(head, sizeof(head), "table %s sluice", family);
+	at = strstr(text, head);
+	assert_non_null(at);
+	snprintf(head, sizeof(head), "\tchain %s {\n", name);
+	at = strstr(at, head);
+	if (!at)
+		fail_msg("no chain %s in %s", name, text);
+	at += strlen(head);
+	end = strstr(at, "\t}\n");
+	return strndup(at, (size_t)(end - at));
+}
+
 #endif

@@ -98,29 +98,11 @@ static char *printed(const struct nft_how *how)
 	return text;
 }
 
-/* A chain of a listing, from its first rule to its last. */
-static char *chain(const char *text, const char *family, const char *name)
-{
-	char head[80];
-	const char *at, *end;
-
-	snprintf(head, sizeof(head), "table %s sluice", family);
-	at = strstr(text, head);
-	assert_non_null(at);
-	snprintf(head, sizeof(head), "\tchain %s {\n", name);
-	at = strstr(at, head);
-	if (!at)
-		fail_msg("no chain %s in %s", name, text);
-	at += strlen(head);
-	end = strstr(at, "\t}\n");
-	return strndup(at, (size_t)(end - at));
-}
-
 static void check_chain(const char *line, const char *ours, const char *theirs,
 			const char *family)
 {
-	char *a = chain(ours, family, "plan-out");
-	char *b = chain(theirs, family, "plan-out");
+	char *a = space_chain(ours, family, "plan-out");
+	char *b = space_chain(theirs, family, "plan-out");
 
 	if (strcmp(a, b))
 		fail_msg("%s: we say\n%snft says\n%s", line, a, b);
@@ -171,7 +153,7 @@ static void accepted_by_nft(const char *line)
 	assert_non_null(f);
 	how.plan = p;
 	ours = printed(&how);
-	rules = chain(ours, "netdev", "plan-out");
+	rules = space_chain(ours, "netdev", "plan-out");
 	fprintf(f, "table netdev t {\n\tcounter r0 {\n\t}\n"
 		   "\tset set-0 {\n\t\ttype ipv4_addr\n\t\tflags interval\n"
 		   "\t}\n\tchain plan-out {\n%s\t}\n}\n", rules);
