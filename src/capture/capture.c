@@ -154,6 +154,7 @@ static int rules_put(struct capture *c, struct error *err)
 	    !plan_asks_sender(c->how.plan)) {
 		/* It may be the plan that asks too much of this kernel. */
 		c->how.plan = NULL;
+		c->how.flows = false;
 		r = nft_up(c->nft, &c->how, list, c->ports, err);
 		if (!r)
 			log_warn("nothing is decided in the kernel: %s",
@@ -290,6 +291,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.plan = cfg->plan;
 	c->how.cgroups = -1;
 	c->how.vias = cfg->vias;
+	c->how.flows = cfg->flows;
 }
 
 /* Locally administered, unicast, and nobody's: 46 random bits. */
@@ -440,6 +442,22 @@ int capture_set_changed(struct capture *c, const struct set *s,
 			struct error *err)
 {
 	return nft_set_changed(c->nft, s, within, now, err);
+}
+
+int capture_flows(struct capture *c, const struct capture_flow *list,
+		  unsigned count, struct error *err)
+{
+	return nft_flows(c->nft, list, count, err);
+}
+
+int capture_flows_clear(struct capture *c, struct error *err)
+{
+	return nft_flows(c->nft, NULL, 0, err);
+}
+
+int capture_flow_alive(struct capture *c, const struct capture_flow *f)
+{
+	return nft_flow(c->nft, f);
 }
 
 enum capture_mode capture_mode(const struct capture *c)

@@ -28,6 +28,19 @@ enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
 #define CAPTURE_VIAS_MAX    8
 
 struct plan;
+
+/* A connection of TCP or UDP over IPv4. */
+enum capture_hold {
+	CAPTURE_NOT, /* its packets come here */
+	CAPTURE_BYPASS, /* they are let by */
+	CAPTURE_DROP,
+};
+struct capture_flow {
+	uint8_t proto;
+	uint8_t hold; /* enum capture_hold */
+	struct address end[2];
+	uint16_t port[2]; /* theirs */
+};
 struct ranges;
 struct set;
 
@@ -56,6 +69,7 @@ struct capture_config {
 	 * capture_via. The names are the caller's. */
 	const char *via[CAPTURE_VIAS_MAX];
 	unsigned vias;
+	bool flows; /* capture_flows will be asked for */
 	const char *fail_at; /* tests: the step that is made to fail, or NULL */
 };
 void capture_defaults(struct capture_config *cfg);
@@ -182,6 +196,20 @@ int capture_counters(struct capture *c,
 int capture_set_changed(struct capture *c, const struct set *s,
 			const struct ranges *within, int64_t now,
 			struct error *err);
+
+/*
+ * While it is up, and was opened for flows: what becomes of packets of these
+ * connections, but for TCP's SYN, FIN and RST, and fragments, which come in
+ * any case. Each connection once. For want of place some may come all the
+ * same. A connection is forgotten when nothing came for an hour (TCP) or
+ * three minutes (UDP).
+ */
+int capture_flows(struct capture *c, const struct capture_flow *list,
+		  unsigned count, struct error *err);
+/* All of them are forgotten. */
+int capture_flows_clear(struct capture *c, struct error *err);
+/* 1: one of them; 0: not, or forgotten; -errno. */
+int capture_flow_alive(struct capture *c, const struct capture_flow *f);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

@@ -22,10 +22,11 @@
 #include "capture/netlink.h"
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
+#include "capture/nft_flow.h"
 #include "capture/nft_own.h"
-#include "capture/nft_via.h"
 #include "capture/nft_set.h"
 #include "capture/nft_steps.h"
+#include "capture/nft_via.h"
 
 #define UPLINKS_MAX 128
 #define TRIES	    3
@@ -204,6 +205,8 @@ static void put_tables(struct netlink_batch *b, const struct nft *n)
 	for (i = 0; i < FAMILIES; i++) {
 		nft_put_table(b, NFT_MSG_NEWTABLE, families[i]);
 		nft_sets_put(b, &n->sets, families[i]);
+		if (n->how.flows)
+			nft_flows_put(b, families[i]);
 	}
 	if (nft_expects(&n->how))
 		nft_put_set(b);
@@ -554,6 +557,24 @@ int nft_counters(struct nft *n,
 	r = netlink_dump(&n->nl, nlh, one_counter, NULL, &c);
 	return r < 0 ? error_set(err, r, "reading our nftables counters: %s",
 				 strerror(-r)) : 0;
+}
+
+int nft_flows(struct nft *n, const struct capture_flow *list, unsigned count,
+	      struct error *err)
+{
+	struct error why = { "" };
+	int r;
+
+	if (!n->up || !n->how.flows)
+		return 0;
+	r = count ? nft_flows_change(&n->nl, list, count, &why) :
+		    nft_flows_clear(&n->nl, &why);
+	return r ? explain(r, &why, err) : 0;
+}
+
+int nft_flow(struct nft *n, const struct capture_flow *f)
+{
+	return n->up && n->how.flows ? nft_flow_alive(&n->nl, f) : 0;
 }
 
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)

@@ -48,6 +48,8 @@ struct nft_how {
 	struct cgroup_place only; /* take only what this cgroup's processes
 				     send; without an id: take all */
 	const char *only_path;	  /* its, for people; borrowed */
+	/* Connections that are decided are held in both tables. */
+	bool flows;
 };
 
 /* ---- our tables (nft.c): they live as long as the socket behind this ---- */
@@ -95,6 +97,11 @@ int nft_expect(struct nft *n, uint8_t proto, uint16_t port, bool add,
 int nft_set_changed(struct nft *n, const struct set *s,
 		    const struct ranges *within, int64_t now,
 		    struct error *err);
+
+/* See capture_flows; count 0: all are forgotten. And capture_flow_alive. */
+int nft_flows(struct nft *n, const struct capture_flow *list, unsigned count,
+	      struct error *err);
+int nft_flow(struct nft *n, const struct capture_flow *f);
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "capture/nft_flow.h"
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
@@ -39,9 +40,10 @@
 #define MARKED	 "marked"
 #define OWN	 "own"
 #define PLAN_OUT "plan-out"
+#define FLOWS	 "flows"
 #define PLAN_IN	 "plan-in"
 
-#define CHAINS_FIXED (16 + NFT_VIA_CHAINS)
+#define CHAINS_FIXED (22 + NFT_VIA_CHAINS)
 
 const char *nft_family_name(uint32_t family)
 {
@@ -157,6 +159,22 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how)
 			       &(struct nft_station){ .dir = DIR_IN,
 						      .type = { TO_HOST },
 						      .types = 3 });
+}
+
+/* By route as for a plan. */
+static bool flows_by_route(const struct nft_how *how)
+{
+	return how->flows && how->route && !how->notrack;
+}
+
+static void flow_chains(struct nft_plan *p, const struct nft_how *how)
+{
+	if (flows_by_route(how))
+		nft_flow_chain(p, NFPROTO_IPV4, FLOWS,
+			       &(struct nft_station){ .seen = how->seen });
+	if (how->flows)
+		nft_flow_chain(p, NFPROTO_NETDEV, FLOWS,
+			       &(struct nft_station){ .seen = 0 });
 }
 
 /* ---- the output hook ------------------------------------------------------ */
@@ -279,6 +297,10 @@ static void decide(struct nft_plan *p, const struct nft_how *how)
 	if (plan_by_route(how)) {
 		r = nft_rule_add(c);
 		nft_jump(r, PLAN_OUT);
+	}
+	if (flows_by_route(how)) {
+		r = nft_rule_add(c);
+		nft_jump(r, FLOWS);
 	}
 	leave_to_wire(c);
 	r = nft_rule_add(c);
@@ -458,6 +480,12 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		nft_has_protocol(r);
 		nft_jump(r, PLAN_OUT);
 	}
+	if (how->flows) {
+		r = nft_rule_add(c);
+		nft_protocol_ip(r);
+		nft_has_protocol(r);
+		nft_jump(r, FLOWS);
+	}
 	r = nft_rule_add(c);
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
@@ -507,6 +535,12 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 		is_ip(r, u);
 		nft_has_protocol(r);
 		nft_jump(r, PLAN_IN);
+	}
+	if (how->flows) {
+		r = nft_rule_add(c);
+		is_ip(r, u);
+		nft_has_protocol(r);
+		nft_jump(r, FLOWS);
 	}
 	for (i = 0; i < sizeof(to_host) / sizeof(to_host[0]); i++) {
 		r = nft_rule_add(c);
@@ -561,6 +595,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	if (!p->chain)
 		return -ENOMEM;
 	plan_chains(p, how);
+	flow_chains(p, how);
 	if (how->forward)
 		nft_pass_chains(p, how, list, count);
 	track_once(p, how);

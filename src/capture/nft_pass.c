@@ -7,12 +7,17 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 
+#include "capture/nft_flow.h"
 #include "capture/nft_steps.h"
 
 /* In table ip it asks, in table netdev it decides. */
 #define PLAN_PASSING "plan-passing"
 #define PLAN_BARE    "plan-passing-bare" /* no Ethernet header */
 #define PLAN_LEAVING "plan-leaving"
+/* Likewise, for connections. */
+#define FLOWS_PASSING "flows-passing"
+#define FLOWS_BARE    "flows-passing-bare"
+#define FLOWS_LEAVING "flows-leaving"
 #define BRIDGED	     "bridged"
 #define BRIDGED_NEW  "bridged-new"
 
@@ -60,7 +65,7 @@ static struct nft_chain *branch(struct nft_plan *p, const char *form,
 
 /* c as the plan decides, and what it does not decide to that device. */
 static void decide(struct nft_chain *c, const struct nft_how *how,
-		   const char *plan, const char *device,
+		   const char *plan, const char *flows, const char *device,
 		   const struct uplink *u)
 {
 	struct nft_rule *r;
@@ -69,6 +74,11 @@ static void decide(struct nft_chain *c, const struct nft_how *how,
 		r = nft_rule_add(c);
 		nft_has_protocol(r);
 		nft_jump(r, plan);
+	}
+	if (how->flows) {
+		r = nft_rule_add(c);
+		nft_has_protocol(r);
+		nft_jump(r, flows);
 	}
 	nft_hand_over(c, nft_rule_add(c), device, u);
 }
@@ -92,7 +102,8 @@ void nft_pass_arriving(struct nft_plan *p, struct nft_chain *c,
 		nft_accept(r);
 	}
 	decide(to, how, u->link_len ? PLAN_PASSING : PLAN_BARE,
-	       NFT_PASSING_DEVICE, u);
+	       u->link_len ? FLOWS_PASSING : FLOWS_BARE, NFT_PASSING_DEVICE,
+	       u);
 }
 
 void nft_pass_leaving(struct nft_plan *p, struct nft_chain *c,
@@ -104,7 +115,7 @@ void nft_pass_leaving(struct nft_plan *p, struct nft_chain *c,
 	nft_mark_has(r, both(how));
 	nft_protocol_ip(r);
 	nft_goto(r, to->name);
-	decide(to, how, PLAN_LEAVING, NFT_LEAVING_DEVICE, u);
+	decide(to, how, PLAN_LEAVING, FLOWS_LEAVING, NFT_LEAVING_DEVICE, u);
 }
 
 /* ---- bridges -------------------------------------------------------------- */
@@ -153,6 +164,11 @@ static void bridged(struct nft_plan *p, const struct nft_how *how,
 		nft_has_protocol(r);
 		nft_jump(r, PLAN_PASSING);
 	}
+	if (how->flows) {
+		r = nft_rule_add(c);
+		nft_has_protocol(r);
+		nft_jump(r, FLOWS_PASSING);
+	}
 	nft_notrack(nft_rule_add(c));
 	c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
@@ -174,6 +190,23 @@ static void bridged(struct nft_plan *p, const struct nft_how *how,
 		nft_daddr_type(r, RTN_UNICAST);
 		nft_goto(r, BRIDGED_NEW);
 	}
+}
+
+/* Marked and told apart as by the plan. */
+static void flow_chains(struct nft_plan *p, const struct nft_how *how,
+			bool bridge, bool bare)
+{
+	const struct nft_station asks = { .asks = true };
+	const struct nft_station passing = { .marker = how->marker };
+	const struct nft_station marked = { .within = both(how),
+					    .seen = how->seen };
+
+	if (bridge)
+		nft_flow_chain(p, NFPROTO_IPV4, FLOWS_PASSING, &asks);
+	nft_flow_chain(p, NFPROTO_NETDEV, FLOWS_PASSING, &passing);
+	if (bare)
+		nft_flow_chain(p, NFPROTO_NETDEV, FLOWS_BARE, &marked);
+	nft_flow_chain(p, NFPROTO_NETDEV, FLOWS_LEAVING, &marked);
 }
 
 void nft_pass_chains(struct nft_plan *p, const struct nft_how *how,
@@ -203,6 +236,8 @@ void nft_pass_chains(struct nft_plan *p, const struct nft_how *how,
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_LEAVING, how->plan,
 			       &at);
 	}
+	if (how->flows)
+		flow_chains(p, how, bridge, bare);
 	if (bridge)
 		bridged(p, how, list, count);
 }

@@ -19,7 +19,7 @@ static void guard(struct nft_rule *r, const struct nft_station *at)
 		nft_daddr_types(r, at->type, at->types);
 }
 
-static void let_by(struct nft_rule *r, const struct nft_station *at)
+void nft_let_by(struct nft_rule *r, const struct nft_station *at)
 {
 	if (at->marker)
 		nft_ether_saddr_set(r, at->marker);
@@ -144,7 +144,7 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 	if (s->rewrite)
 		nft_rewrites(r, s->rule->rewrite);
 	if (s->act == STEP_ACCEPT)
-		let_by(r, at);
+		nft_let_by(r, at);
 	else if (s->act == STEP_DROP)
 		nft_drop(r);
 }
@@ -235,6 +235,6 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 		nft_drop(r);
 	}
 	if (p->policy != VERDICT_DROP || at->types || at->asks)
-		let_by(nft_rule_add(c), at);
+		nft_let_by(nft_rule_add(c), at);
 	return c->failed ? -ENOMEM : (int)c->rules;
 }

@@ -28,6 +28,9 @@ struct nft_station {
 	unsigned types;
 };
 
+/* Accepts, as that is done there. */
+void nft_let_by(struct nft_rule *r, const struct nft_station *at);
+
 /* -ENOMEM, or the number of rules that were added. */
 int nft_steps(struct nft_chain *c, const struct plan *p,
 	      const struct nft_station *at);

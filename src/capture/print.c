@@ -13,6 +13,7 @@
 #include "capture/internal.h"
 #include "capture/nft_build.h"
 #include "capture/nft_own.h"
+#include "capture/nft_flow.h"
 #include "capture/nft_set.h"
 #include "capture/nft_via.h"
 #include "capture/nft_steps.h"
@@ -61,6 +62,8 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 		nft_family_name(family));
 	for (i = 0; how->plan && i < how->plan->sets && !r; i++)
 		r = nft_set_print(how->plan->set[i], i, clock_wall(), f);
+	if (how->flows)
+		nft_flows_print(f);
 	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);

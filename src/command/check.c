@@ -72,6 +72,7 @@ int command_check(const struct command *self, int argc, char **argv)
 		goto out;
 	}
 	o.run.capture.plan = plan;
+	o.run.capture.flows = ruleset_connections(rs);
 	if (!o.run.json)
 		printf("# order, decided by, name, match\n");
 	for (const struct rule *rule = rs->first; rule; rule = rule->next)

@@ -260,6 +260,7 @@ static void member_run(struct crew *c, unsigned i, int sock)
 		.filter = c->filter,
 		.set = c->set,
 		.sets = c->sets,
+		.flows = c->flows,
 		.user = c->user,
 	};
 

@@ -35,6 +35,7 @@ struct crew {
 	const struct pcap_filter *filter;
 	struct set *const *set; /* of ruleset_sets */
 	uint32_t sets;
+	bool flows; /* the kernel can decide about connections */
 	struct isolate_user user;
 	bool audit;
 	unsigned count;

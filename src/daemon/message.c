@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static size_t message_size(uint32_t kind)
 {
@@ -37,6 +40,8 @@ static size_t message_size(uint32_t kind)
 		return head + sizeof(struct message_pcap);
 	case MESSAGE_SET:
 		return head + sizeof(struct message_set);
+	case MESSAGE_FLOWS:
+		return head + sizeof(struct message_flows);
 	case MESSAGE_ROUTES:
 	case MESSAGE_READY:
 	case MESSAGE_ELSEWHERE:
@@ -89,6 +94,36 @@ int message_send(int sock, const struct message *m, const int *fds,
 		n = sendmsg(sock, &h, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+int message_room(int sock)
+{
+	struct epoll_event e = {.events = EPOLLOUT};
+	int fd = epoll_create1(EPOLL_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	if (!epoll_ctl(fd, EPOLL_CTL_ADD, sock, &e))
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+int message_send_until(int sock, int room, const struct message *m,
+		       int64_t end)
+{
+	struct epoll_event e;
+	int64_t left;
+	int r;
+
+	while ((r = message_send(sock, m, NULL, 0)) == -EAGAIN) {
+		left = end - clock_monotonic();
+		if (left <= 0)
+			break;
+		epoll_wait(room, &e, 1, (int)(left / NSEC_PER_MSEC) + 1);
+	}
+	return r;
 }
 
 static void take_fds(struct msghdr *h, int fds[MESSAGE_FDS])

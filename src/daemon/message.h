@@ -30,6 +30,7 @@ enum message_kind {
 	MESSAGE_VIA_IS,	  /* with a descriptor: an interface for via() */
 	/* both ways */
 	MESSAGE_SET, /* members of sets changed, as a rule wanted */
+	MESSAGE_FLOWS, /* connections that the kernel decides about */
 	/* to the supervisor */
 	MESSAGE_READY,
 	MESSAGE_LOG,
@@ -108,6 +109,30 @@ struct message_set {
 	struct message_member member[MESSAGE_MEMBERS_MAX];
 };
 
+#define MESSAGE_FLOWS_MAX 64
+
+enum message_what {
+	/* to the supervisor */
+	MESSAGE_BYPASS,	 /* let its packets by */
+	MESSAGE_DROP,	 /* drop them */
+	MESSAGE_RELEASE, /* bring them here */
+	MESSAGE_ASK,	 /* are there any? */
+	/* to the worker */
+	MESSAGE_GONE, /* there are none */
+};
+
+struct message_flow {
+	uint8_t what;
+	uint8_t proto;
+	uint16_t port[2];
+	struct address end[2];
+};
+
+struct message_flows {
+	uint32_t count;
+	struct message_flow flow[MESSAGE_FLOWS_MAX];
+};
+
 struct message {
 	uint32_t kind;
 	union {
@@ -121,6 +146,7 @@ struct message {
 		struct message_via via;
 		struct message_pcap pcap;
 		struct message_set set;
+		struct message_flows flows;
 	};
 };
 
@@ -134,6 +160,13 @@ struct message_long {
  * 0, or -errno (-EAGAIN where the socket is full and not to be waited for). */
 int message_send(int sock, const struct message *m, const int *fds,
 		 unsigned nfds);
+
+/* As message_send, but where the socket is full it waits until end (ns,
+ * monotonic). room: of message_room. */
+int message_send_until(int sock, int room, const struct message *m,
+		       int64_t end);
+/* A descriptor that waits for sock to take more. -errno. */
+int message_room(int sock);
 
 /*
  * Receives one. fds gets MESSAGE_FDS entries, -1 where none came; descriptors

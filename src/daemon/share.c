@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/share.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/clock.h"
 
@@ -15,7 +13,7 @@
 /* Who would have gone by then is not renewed at leisure. */
 #define LAST_CALL (2 * NSEC_PER_SEC)
 /* Where the supervisor does not listen for so long, changes are lost. */
-#define WAIT_MS	  1000
+#define WAIT	  NSEC_PER_SEC
 /* Places to find them by: a power of two, at most half full. */
 #define PLACES	  (2 * SHARE_MAX)
 
@@ -23,7 +21,7 @@ struct share {
 	struct set *const *set;
 	uint32_t sets;
 	int sock;
-	int room; /* an epoll that waits until sock takes more */
+	int room;
 	bool taking;
 	uint32_t count, lost;
 	int64_t due; /* of the first to be told; when something waits */
@@ -33,9 +31,9 @@ struct share {
 
 static void changed(void *arg, struct set *set, const struct set_change *c);
 
-struct share *share_new(struct set *const *set, uint32_t count, int sock)
+struct share *share_new(struct set *const *set, uint32_t count, int sock,
+			int room)
 {
-	struct epoll_event e = {.events = EPOLLOUT};
 	struct share *s = calloc(1, sizeof(*s));
 
 	if (!s)
@@ -43,19 +41,10 @@ struct share *share_new(struct set *const *set, uint32_t count, int sock)
 	s->set = set;
 	s->sets = count;
 	s->sock = sock;
-	s->room = epoll_create1(EPOLL_CLOEXEC);
-	if (s->room < 0 || epoll_ctl(s->room, EPOLL_CTL_ADD, sock, &e)) {
-		free(s);
-		return NULL;
-	}
+	s->room = room;
 	for (uint32_t i = 0; i < count; i++)
 		set_watch(set[i], changed, s);
 	return s;
-}
-
-int share_fd(const struct share *s)
-{
-	return s->room;
 }
 
 uint32_t share_lost(struct share *s)
@@ -89,10 +78,11 @@ static uint32_t find(const struct share *s, const struct message_member *m)
 	return h;
 }
 
-/* Sends from the first on; how many could be. */
-static uint32_t send_some(struct share *s, uint32_t from)
+/* Sends from the first on, waiting until end for room; how many it were. */
+static uint32_t send_some(struct share *s, int64_t end)
 {
 	struct message m = {.kind = MESSAGE_SET};
+	uint32_t from = 0;
 
 	while (from < s->count) {
 		uint32_t n = s->count - from;
@@ -102,7 +92,7 @@ static uint32_t send_some(struct share *s, uint32_t from)
 		m.set.count = n;
 		memcpy(m.set.member, s->waits + from,
 		       n * sizeof(*m.set.member));
-		if (message_send(s->sock, &m, NULL, 0))
+		if (message_send_until(s->sock, s->room, &m, end))
 			break;
 		from += n;
 	}
@@ -121,24 +111,10 @@ static void forget(struct share *s, uint32_t sent)
 /* No place is left: the rule that makes so many changes waits. */
 static void make_room(struct share *s)
 {
-	int64_t end = clock_monotonic() + WAIT_MS * NSEC_PER_MSEC;
-	struct epoll_event e;
-	uint32_t sent = 0;
+	uint32_t sent = send_some(s, clock_monotonic() + WAIT);
 
-	for (;;) {
-		int64_t left = end - clock_monotonic();
-
-		sent = send_some(s, sent);
-		if (sent == s->count)
-			break;
-		if (left <= 0) {
-			s->lost += s->count - sent;
-			sent = s->count;
-			break;
-		}
-		epoll_wait(s->room, &e, 1, (int)(left / NSEC_PER_MSEC) + 1);
-	}
-	forget(s, sent);
+	s->lost += s->count - sent;
+	forget(s, s->count);
 }
 
 static void changed(void *arg, struct set *set, const struct set_change *c)

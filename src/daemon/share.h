@@ -20,11 +20,9 @@
 struct share;
 
 /* set: those of ruleset_sets; from now on their changes are told by sock,
- * which does not block. NULL: no memory or descriptors. */
-struct share *share_new(struct set *const *set, uint32_t count, int sock);
-
-/* A descriptor that it needs besides sock. */
-int share_fd(const struct share *s);
+ * which does not block. room: of message_room. NULL: no memory. */
+struct share *share_new(struct set *const *set, uint32_t count, int sock,
+			int room);
 
 /* What others did to a set, which is told to nobody. */
 void share_take(struct share *s, const struct message_set *m, int64_t now);

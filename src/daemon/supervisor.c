@@ -19,6 +19,7 @@
 #include "daemon/output.h"
 #include "daemon/report.h"
 #include "daemon/store.h"
+#include "daemon/takeover.h"
 #include "rule/plan.h"
 
 /* Between two looks at the workers. */
@@ -36,6 +37,7 @@ struct supervisor {
 	struct owner_lookup *owners;
 	struct expect expect;
 	struct keeper keeper;
+	struct takeover takeover;
 	struct store store;
 	struct plan *plan; /* NULL: the kernel decides nothing */
 	struct report_kernel *kernel; /* what it counted; NULL: not known */
@@ -204,6 +206,10 @@ static void message_handle(struct supervisor *s, struct crew_member *m)
 		if (keeper_take(&s->keeper, &msg->set))
 			crew_tell_others(&s->crew, m, msg);
 		break;
+	case MESSAGE_FLOWS:
+		if (takeover_do(&s->takeover, &msg->flows))
+			crew_tell(m, msg);
+		break;
 	case MESSAGE_DONE:
 		tasks_ended(s, &msg->done);
 		break;
@@ -276,6 +282,7 @@ static void worker_ended(struct supervisor *s, unsigned i, int status)
 		s->stop = true;
 		return;
 	}
+	takeover_clear(&s->takeover);
 	/* The first is the one that has the probes. */
 	if (!i)
 		expect_clear(&s->expect);
@@ -519,6 +526,7 @@ static int plan_rules(struct supervisor *s, struct capture_config *capture,
 		log_info("rules ask who sends a packet, and so the kernel "
 			 "decides what it can: that is not shown");
 	capture->plan = s->plan;
+	s->crew.flows = capture->flows = ruleset_connections(rs);
 	return 0;
 }
 
@@ -565,7 +573,7 @@ static int supervisor_up(struct supervisor *s, struct error *err)
 		return r;
 	s->crew.capture = s->capture;
 	s->expect.capture = s->capture;
-	s->keeper.capture = s->capture;
+	s->keeper.capture = s->takeover.capture = s->capture;
 	r = start_workers(s, err);
 	if (r || s->stop)
 		return r;

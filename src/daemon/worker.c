@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "capture/capture.h"
+#include "daemon/handoff.h"
 #include "daemon/message.h"
 #include "daemon/share.h"
 
@@ -27,6 +28,7 @@ struct worker {
 	double log_tokens;
 	int64_t log_time;
 	struct share *share;
+	struct handoff handoff;
 	struct port *gone; /* freed once no event can name them */
 	bool up;
 	enum { DONE_NOT, DONE_TASKS, DONE_ALL } done; /* as was told */
@@ -105,6 +107,30 @@ static void unexpect_from_supervisor(void *arg, uint8_t proto, uint16_t port)
 	/* One that gets lost holds a port until we end. */
 	message_send(((struct worker *)((struct path *)arg)->event_arg)->sock,
 		     &m, NULL, 0);
+}
+
+static void hand_off(void *arg, enum message_what what,
+		     const struct script_flow *f)
+{
+	struct worker *w = ((struct path *)arg)->event_arg;
+
+	handoff_put(&w->handoff, what, f);
+}
+
+static void hold_by_supervisor(void *arg, const struct script_flow *f,
+			       bool accept)
+{
+	hand_off(arg, accept ? MESSAGE_BYPASS : MESSAGE_DROP, f);
+}
+
+static void release_by_supervisor(void *arg, const struct script_flow *f)
+{
+	hand_off(arg, MESSAGE_RELEASE, f);
+}
+
+static void ask_supervisor(void *arg, const struct script_flow *f)
+{
+	hand_off(arg, MESSAGE_ASK, f);
 }
 
 /* The packet as it would be sent, for a file. */
@@ -259,6 +285,14 @@ static void via_is(struct path *path, const struct message_via *v, int fd)
 	memcpy(name, v->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	path_via_is(path, name, fd, v->usable);
+static void flows_gone(struct worker *w, const struct message_flows *m)
+{
+	for (uint32_t i = 0; i < m->count && i < MESSAGE_FLOWS_MAX; i++) {
+		struct script_flow f = handoff_flow(&m->flow[i]);
+
+		if (m->flow[i].what == MESSAGE_GONE)
+			script_idle(w->path.script, &f);
+	}
 }
 
 static void message_handle(struct worker *w, const struct message *m,
@@ -292,6 +326,9 @@ static void message_handle(struct worker *w, const struct message *m,
 		return;
 	case MESSAGE_SET:
 		share_take(w->share, &m->set, clock_wall());
+		return;
+	case MESSAGE_FLOWS:
+		flows_gone(w, &m->flows);
 		return;
 	case MESSAGE_EXPECTED:
 		path_expected(&w->path, m->expect.id, m->expect.error,
@@ -334,22 +371,23 @@ static void tell_done(struct worker *w)
 		w->done = waiting.timers ? DONE_TASKS : DONE_ALL;
 }
 
-/* Tells what rules did to sets. */
-static int64_t tell_sets(struct worker *w)
+/* Tells what rules did to sets and to connections. */
+static int64_t tell_changes(struct worker *w)
 {
-	int64_t ns = share_tell(w->share);
-	uint32_t lost = share_lost(w->share);
+	int64_t ns = share_tell(w->share), more = handoff_tell(&w->handoff);
+	uint32_t lost = share_lost(w->share) + w->handoff.lost;
 
+	w->handoff.lost = 0;
 	if (lost)
-		log_error("%u changes of sets are lost: the supervisor does "
-			  "not listen", lost);
-	return ns;
+		log_error("%u changes of sets and connections are lost: the "
+			  "supervisor does not listen", lost);
+	return more >= 0 && (ns < 0 || more < ns) ? more : ns;
 }
 
 /* Does what is due; ms to wait for packets, until there is more. */
 static int time_passes(struct worker *w)
 {
-	int64_t ns = path_tick(&w->path), more = tell_sets(w);
+	int64_t ns = path_tick(&w->path), more = tell_changes(w);
 
 	tell_done(w);
 	if (more >= 0 && (ns < 0 || more < ns))
@@ -434,8 +472,11 @@ void worker_run(const struct worker_config *cfg)
 	w->log_time = clock_monotonic();
 	w->path.epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->path.route_lookup = route_lookup_open();
-	w->share = share_new(cfg->set, cfg->sets, cfg->sock);
-	if (w->path.epoll < 0 || w->path.route_lookup < 0 || !w->share) {
+	w->handoff.sock = cfg->sock;
+	w->handoff.room = message_room(cfg->sock);
+	w->share = share_new(cfg->set, cfg->sets, cfg->sock, w->handoff.room);
+	if (w->path.epoll < 0 || w->path.route_lookup < 0 ||
+	    w->handoff.room < 0 || !w->share) {
 		log_error("worker: cannot start: %s", strerror(errno));
 		_exit(1);
 	}
@@ -443,7 +484,7 @@ void worker_run(const struct worker_config *cfg)
 	keep[1] = cfg->tun;
 	keep[2] = w->path.epoll;
 	keep[3] = w->path.route_lookup;
-	keep[4] = share_fd(w->share);
+	keep[4] = w->handoff.room;
 	isolate_descriptors(keep, 5);
 
 	w->path.script = cfg->script;
@@ -462,6 +503,11 @@ void worker_run(const struct worker_config *cfg)
 		.unexpect = unexpect_from_supervisor,
 		.pcap = pcap_to_supervisor,
 	};
+	if (cfg->flows) {
+		w->path.host.hold = hold_by_supervisor;
+		w->path.host.release = release_by_supervisor;
+		w->path.host.ask = ask_supervisor;
+	}
 	path_init(&w->path);
 
 	warm_up();

@@ -17,6 +17,7 @@ struct worker_config {
 	const uint8_t *marker;
 	struct set *const *set; /* of ruleset_sets, which workers share */
 	uint32_t sets;
+	bool flows; /* the kernel can decide about connections */
 	bool audit;
 	const struct pcap_filter *filter;
 	struct isolate_user user;

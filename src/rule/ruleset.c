@@ -203,3 +203,11 @@ void ruleset_run(const struct ruleset *rs, struct packet *p,
 	v->kind = rs->policy;
 	count_packet(counters ? &counters[rs->count] : NULL, p);
 }
+
+bool ruleset_connections(const struct ruleset *rs)
+{
+	for (const struct rule *r = rs->first; r; r = r->next)
+		if (r->connection)
+			return true;
+	return false;
+}

@@ -109,6 +109,9 @@ void ruleset_seal(struct ruleset *rs);
 int ruleset_sets(const struct ruleset *rs, struct set ***set,
 		 uint32_t *count);
 
+/* Whether functions of some rule look at connections. */
+bool ruleset_connections(const struct ruleset *rs);
+
 /* Whoever runs functions. where: 1 holds, 0 does not, <0 it failed. action:
  * fills v (NONE to go on). p may be changed by either. */
 struct ruleset_calls {

@@ -25,6 +25,8 @@ static const int64_t idle_max[FLOW_CLASSES] = {
 	[FLOW_TCP_CLOSED] = 30 * NSEC_PER_SEC,
 	[FLOW_UDP] = 180 * NSEC_PER_SEC,
 	[FLOW_ICMP] = 30 * NSEC_PER_SEC,
+	[FLOW_TCP_HELD] = 3600 * NSEC_PER_SEC,
+	[FLOW_UDP_HELD] = 180 * NSEC_PER_SEC,
 };
 
 struct flow_table {
@@ -34,6 +36,7 @@ struct flow_table {
 	uint64_t seed[2];
 	uint32_t newest[FLOW_CLASSES], oldest[FLOW_CLASSES];
 	void (*dropped)(void *arg, struct flow *f);
+	void (*idle)(void *arg, struct flow *f);
 	void *arg;
 	uint32_t *bucket;
 	struct flow flows[];
@@ -41,6 +44,7 @@ struct flow_table {
 
 struct flow_table *flow_table_new(uint32_t size,
 				  void (*dropped)(void *arg, struct flow *f),
+				  void (*idle)(void *arg, struct flow *f),
 				  void *arg)
 {
 	struct flow_table *t = calloc(1, sizeof(*t) + size * sizeof(t->flows[0]));
@@ -58,6 +62,7 @@ struct flow_table *flow_table_new(uint32_t size,
 	t->size = size;
 	t->mask = buckets - 1;
 	t->dropped = dropped;
+	t->idle = idle;
 	t->arg = arg;
 	/* Nobody outside may know which flows share a bucket. */
 	if (getrandom(t->seed, sizeof(t->seed), GRND_NONBLOCK) < 0)
@@ -256,9 +261,25 @@ static void flow_drop(struct flow_table *t, struct flow *f)
 	t->used--;
 }
 
-static bool is_expired(const struct flow *f, int64_t now)
+static bool is_idle(const struct flow *f, int64_t now)
 {
 	return now - f->last > idle_max[f->class];
+}
+
+static bool is_expired(const struct flow *f, int64_t now)
+{
+	return !f->held && is_idle(f, now);
+}
+
+static void touch(struct flow_table *t, struct flow *f, enum flow_class class,
+		  int64_t now)
+{
+	age_unlink(t, f);
+	/* A clock that was set back must not make a list go back and forth. */
+	if (now > f->last)
+		f->last = now;
+	f->class = class;
+	age_newest(t, f);
 }
 
 /* Drops more than one packet can add. */
@@ -268,9 +289,15 @@ static void sweep(struct flow_table *t, int64_t now)
 		for (int i = 0; i < 2; i++) {
 			struct flow *f = linked(t, t->oldest[c]);
 
-			if (!f || !is_expired(f, now))
+			if (!f || !is_idle(f, now))
 				break;
-			flow_drop(t, f);
+			if (!f->held) {
+				flow_drop(t, f);
+				continue;
+			}
+			/* The answer is awaited as long again. */
+			touch(t, f, f->class, now);
+			t->idle(t->arg, f);
 		}
 }
 
@@ -284,6 +311,9 @@ static struct flow *take_place(struct flow_table *t)
 	if (!t->free) {
 		for (int c = 0; c < FLOW_CLASSES; c++) {
 			f = linked(t, t->oldest[c]);
+			/* Of held ones it is not known how old they are. */
+			if (oldest && c >= FLOW_TCP_HELD)
+				break;
 			if (f && (!oldest || f->last < oldest->last))
 				oldest = f;
 		}
@@ -323,21 +353,13 @@ static struct flow *lookup(struct flow_table *t, const struct flow_key *k)
 	return f;
 }
 
-static void touch(struct flow_table *t, struct flow *f, enum flow_class class,
-		  int64_t now)
+static bool begins_anew(const struct flow *f, const struct flow_packet *fp,
+			unsigned side)
 {
-	age_unlink(t, f);
-	/* A clock that was set back must not make a list go back and forth. */
-	if (now > f->last)
-		f->last = now;
-	f->class = class;
-	age_newest(t, f);
-}
-
-static bool begins_anew(const struct flow *f, const struct flow_packet *fp)
-{
-	return f->class == FLOW_TCP_CLOSED && fp->tcp &&
-	       (fp->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	/* Who has sent its FIN sends no SYN but of another connection; where
+	 * only one direction comes, the other's FIN is not seen. */
+	return (f->class == FLOW_TCP_CLOSED || f->fin & 1u << side) &&
+	       fp->tcp && (fp->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
@@ -350,7 +372,8 @@ struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
 	if (!f)
 		return NULL;
 	target = f->alias ? alias_target(t, f) : f;
-	if (!target || is_expired(target, now) || begins_anew(target, fp)) {
+	if (!target || is_expired(target, now) ||
+	    begins_anew(target, fp, fp->side ^ (f->alias && f->flip))) {
 		flow_drop(t, f);
 		return NULL;
 	}
@@ -412,6 +435,31 @@ void flow_alias(struct flow_table *t, struct flow *f, unsigned end,
 	other->alias_generation = generation;
 	other->flip = as->side != end;
 	touch(t, other, f->class, now);
+}
+
+void flow_hold(struct flow_table *t, struct flow *f, bool held, int64_t now)
+{
+	bool tcp = f->key.proto == IPPROTO_TCP;
+	enum flow_class class = f->class;
+
+	if (held)
+		class = tcp ? FLOW_TCP_HELD : FLOW_UDP_HELD;
+	else if (f->held && class != FLOW_TCP_CLOSED)
+		class = tcp ? FLOW_TCP : FLOW_UDP;
+	f->held = held ? now : 0;
+	touch(t, f, class, now);
+}
+
+void flow_end(struct flow_table *t, struct flow *f)
+{
+	flow_drop(t, f);
+}
+
+struct flow *flow_of(struct flow_table *t, const struct flow_key *k)
+{
+	struct flow *f = lookup(t, k);
+
+	return f && !f->alias ? f : NULL;
 }
 
 static enum flow_class class_of(struct flow *f, const struct flow_packet *fp)

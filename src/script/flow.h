@@ -46,6 +46,10 @@ enum flow_class {
 	FLOW_TCP_CLOSED,  /* 30 s */
 	FLOW_UDP,	  /* 180 s; other protocols too */
 	FLOW_ICMP,	  /* 30 s */
+	/* Those whose packets do not come any more: as the same others, but
+	 * they are not dropped without being asked for. */
+	FLOW_TCP_HELD,
+	FLOW_UDP_HELD,
 	FLOW_CLASSES
 };
 
@@ -78,13 +82,16 @@ struct flow {
 	uint8_t class;
 	uint8_t fin; /* 1 << end */
 	bool used;
+	int64_t held; /* ns: when it was last; 0: never, or no longer */
 };
 
 struct flow_table;
 
-/* size places, all allocated now. dropped is told before one is reused. */
+/* size places, all allocated now. dropped is told before one is reused; idle,
+ * that nothing was heard of a held one for as long as it may be idle. */
 struct flow_table *flow_table_new(uint32_t size,
 				  void (*dropped)(void *arg, struct flow *f),
+				  void (*idle)(void *arg, struct flow *f),
 				  void *arg);
 void flow_table_free(struct flow_table *t);
 
@@ -113,6 +120,16 @@ void flow_alias(struct flow_table *t, struct flow *f, unsigned end,
 void flow_count(struct flow_table *t, struct flow *f,
 		const struct flow_packet *fp, const struct packet *p,
 		int64_t now);
+
+/* Packets of f do not come any more, somebody else decides about them; on
+ * false they do again. */
+void flow_hold(struct flow_table *t, struct flow *f, bool held, int64_t now);
+
+/* Drops f. */
+void flow_end(struct flow_table *t, struct flow *f);
+
+/* The flow of this key, whatever its age; no other name of one. NULL: none. */
+struct flow *flow_of(struct flow_table *t, const struct flow_key *k);
 
 /* Its place, which with its generation names it for good; and back, NULL
  * when it has gone. */

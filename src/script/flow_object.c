@@ -32,7 +32,8 @@ struct script_flows *flows_need(lua_State *L)
 		fs = calloc(1, sizeof(*fs));
 		if (fs)
 			fs->table = flow_table_new(FLOW_TABLE_SIZE,
-						   flow_object_dropped, fs);
+						   flow_object_dropped,
+						   hold_idle, fs);
 		if (!fs || !fs->table) {
 			flows_free(fs);
 			luaL_error(L, "flow: no memory for the table of flows");
@@ -54,6 +55,7 @@ void flow_object_dropped(void *arg, struct flow *f)
 
 	if (f == fs->flow)
 		fs->flow = NULL;
+	hold_end(fs, f);
 	if (f->adjust)
 		tcp_adjust_give(fs->pool, f->adjust);
 	if (!f->anchored || !lua_checkstack(L, 3))
@@ -205,16 +207,24 @@ void flows_resize(lua_State *L, struct packet *p, const char *what)
 
 /* ---- methods --------------------------------------------------------- */
 
+static int decide(lua_State *L, enum verdict_kind kind)
+{
+	struct flow *f = flow_self(L);
+
+	if (f->verdict != kind)
+		hold_end(script_of(L)->flows, f);
+	f->verdict = (uint8_t)kind;
+	return 0;
+}
+
 static int flow_bypass(lua_State *L)
 {
-	flow_self(L)->verdict = VERDICT_ACCEPT;
-	return 0;
+	return decide(L, VERDICT_ACCEPT);
 }
 
 static int flow_drop(lua_State *L)
 {
-	flow_self(L)->verdict = VERDICT_DROP;
-	return 0;
+	return decide(L, VERDICT_DROP);
 }
 
 static int flow_stream(lua_State *L)
@@ -238,6 +248,9 @@ static int flow_stream(lua_State *L)
 		return luaL_error(L, "stream: this flow is not TCP");
 	script_of(L)->view.kept = true;
 	flows_check_dirs(L, "stream");
+	/* Whoever has decided about it before does not change his mind, but
+	 * the bytes have to come here. */
+	hold_end(fs, f);
 	/* From this packet on, or from the next one of that direction. */
 	if (!known && fs->flow == f && fs->fp.tcp && fs->fp.side == end) {
 		struct packet was = flows_arrived(fs->p);

@@ -84,6 +84,9 @@ bool script_flow_begin(struct script *s, struct packet *p, struct verdict *v)
 	flows_current(fs, p);
 	if (!fs->flow || fs->flow->verdict == VERDICT_NONE)
 		return false;
+	hold_consider(fs);
+	if (!fs->flow)
+		return false;
 	*v = (struct verdict){.kind = fs->flow->verdict,
 			      .reject_code = REJECT_DEFAULT};
 	return true;

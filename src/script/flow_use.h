@@ -55,6 +55,18 @@ struct packet flows_arrived(struct packet *p);
 /* The number of its first byte of data (TCP). */
 uint32_t flows_number(const struct packet *p);
 
+/* ---- flow_hold.c ------------------------------------------------------ */
+
+/* A packet of a flow that is decided has come: others may decide from now on,
+ * or no longer. */
+void hold_consider(struct script_flows *fs);
+
+/* f's packets have to come again. */
+void hold_end(struct script_flows *fs, struct flow *f);
+
+/* flow.c's idle(). */
+void hold_idle(void *arg, struct flow *f);
+
 /* ---- flow_numbers.c --------------------------------------------------- */
 
 #define TCP_FIN 0x01u

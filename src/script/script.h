@@ -27,6 +27,13 @@ struct script_arg { /* --arg NAME=VALUE */
 	const char *name, *value;
 };
 
+/* A connection of TCP or UDP. */
+struct script_flow {
+	uint8_t proto;
+	struct address end[2];
+	uint16_t port[2]; /* theirs */
+};
+
 /*
  * What the world does for a rule. Every member may be NULL: then the call
  * raises an error that says it is not available here. Packets are borrowed
@@ -63,6 +70,16 @@ struct script_host {
 	int (*expect)(void *arg, uint32_t id, uint8_t proto, uint16_t port,
 		      bool any);
 	void (*unexpect)(void *arg, uint8_t proto, uint16_t port);
+	/*
+	 * A rule has decided about a connection for good: its packets are all
+	 * let by (accept) or dropped, and need not come any more, but for
+	 * TCP's SYN, FIN and RST. release: they have to come again. ask:
+	 * whether there have been any lately; if not, script_idle is called
+	 * later. NULL: they come in any case.
+	 */
+	void (*hold)(void *arg, const struct script_flow *f, bool accept);
+	void (*release)(void *arg, const struct script_flow *f);
+	void (*ask)(void *arg, const struct script_flow *f);
 };
 
 /* rules_dir: the installed rule library, for require; may be NULL. -ENOMEM. */
@@ -112,6 +129,10 @@ int script_flow_end(struct script *s, struct packet *p, struct verdict *v);
  * rules, if it goes where that one goes. */
 void script_flow_made(struct script *s, const struct packet *made,
 		      struct packet *p);
+
+/* What host.ask asked about: there was nothing for as long as it may be
+ * idle. */
+void script_idle(struct script *s, const struct script_flow *f);
 
 /* After VERDICT_ERROR: one line "rule NAME: file:line: what". */
 const char *script_error(const struct script *s);

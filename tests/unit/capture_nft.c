@@ -293,6 +293,7 @@ static void nft_prints_what_we_print(void **state)
 		how.in = i & 2;
 		how.forward = i & 4;
 		how.probes = i & 16;
+		how.flows = i & 32;
 		u[0].bridge = i & 8;
 		how.vias = i & 32 ? 2 : 0;
 		n = up(&how, u, 2);

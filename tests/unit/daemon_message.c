@@ -94,6 +94,7 @@ static const struct {
 	{MESSAGE_VIA, sizeof(struct message_via)},
 	{MESSAGE_VIA_IS, sizeof(struct message_via)},
 	{MESSAGE_SET, sizeof(struct message_set)},
+	{MESSAGE_FLOWS, sizeof(struct message_flows)},
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 

@@ -60,6 +60,7 @@ struct world {
 	struct set **list;
 	uint32_t lists;
 	struct share *share;
+	int room;
 	struct keeper keeper;
 	int sock[2];
 };
@@ -74,7 +75,8 @@ static int setup(void **state)
 		return -1;
 	if (ruleset_sets(w->worker.rules, &w->list, &w->lists))
 		return -1;
-	w->share = share_new(w->list, w->lists, w->sock[1]);
+	w->room = message_room(w->sock[1]);
+	w->share = share_new(w->list, w->lists, w->sock[1], w->room);
 	*state = w;
 	return !w->share || keeper_open(&w->keeper, w->supervisor.rules);
 }
@@ -84,7 +86,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	keeper_close(&w->keeper);
-	close(share_fd(w->share));
+	close(w->room);
 	free(w->share);
 	free(w->list);
 	close(w->sock[0]);

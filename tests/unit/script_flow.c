@@ -165,9 +165,19 @@ static struct flow *find(struct flow_table *t, const char *text, int64_t now)
 	return flow_find(t, &fp, now);
 }
 
+static unsigned idlers;
+
+static void note_idle(void *arg, struct flow *f)
+{
+	(void)arg;
+	(void)f;
+	idlers++;
+}
+
 static struct flow_table *table(uint32_t size)
 {
-	struct flow_table *t = flow_table_new(size, note_dropped, NULL);
+	struct flow_table *t = flow_table_new(size, note_dropped,
+					       note_idle, NULL);
 
 	assert_non_null(t);
 	*dropped = '\0';

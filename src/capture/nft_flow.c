@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A member is a protocol, both addresses and both ports of a direction, so a
+ * connection has two; each packet renews the one it meets. Must not know who
+ * has connections put there.
+ */
+#include "capture/nft_flow.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <libnftnl/common.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "capture/nft_batch.h"
+#include "capture/nft_expr.h"
+
+/* As long as a connection may be idle before rules forget it. */
+#define TCP_SECONDS 3600
+#define UDP_SECONDS 180
+/* 65,536 connections; a hash table that grows with what is in it. */
+#define MEMBERS_MAX 131072
+
+/* nft's numbers for inet_proto, ipv4_addr, inet_service, and how they are
+ * joined; each part of a key takes four bytes. */
+#define KEY_TYPE (12u << 24 | 7u << 18 | 7u << 12 | 13u << 6 | 13u)
+#define KEY_LEN	 20
+
+/* Behind the numbers of the rules' sets, and before those of sets without
+ * names. */
+#define SET_IDS 9990
+
+/* What does not carry ports, and what begins or ends a connection. */
+#define FRAGMENT 0x3fff
+#define FLAGS	 0x07 /* FIN, SYN, RST */
+
+static const uint8_t families[] = { NFPROTO_IPV4, NFPROTO_NETDEV };
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+
+static const char *const names[] = { NFT_BYPASSED, NFT_DROPPED };
+
+/* ---- sets ---------------------------------------------------------------- */
+
+static void put_set(struct netlink_batch *b, uint8_t family, const char *name,
+		    unsigned id)
+{
+	struct nftnl_set *s = nftnl_set_alloc();
+	char *room = netlink_batch_room(b);
+	struct nlmsghdr *nlh;
+
+	if (!s || !room || nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
+	    nftnl_set_set_str(s, NFTNL_SET_NAME, name)) {
+		b->error = -ENOMEM;
+		goto out;
+	}
+	nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWSET, family,
+				    NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 0);
+	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, family);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
+	/* Packets renew members, so it is one that packets may change. */
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
+	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, MEMBERS_MAX);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, id);
+	nftnl_set_nlmsg_build_payload(nlh, s);
+	netlink_batch_add(b, "set %s " NFT_TABLE " %s",
+			  nft_family_name(family), name);
+out:
+	if (s)
+		nftnl_set_free(s);
+}
+
+void nft_flows_put(struct netlink_batch *b, uint8_t family)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		put_set(b, family, names[i], SET_IDS + i);
+		nft_put_counter(b, family, names[i]);
+	}
+}
+
+void nft_flows_print(FILE *f)
+{
+	for (unsigned i = 0; i < 2; i++)
+		fprintf(f, "\n\tset %s {\n\t\ttype inet_proto . ipv4_addr . "
+			   "ipv4_addr . inet_service . inet_service\n"
+			   "\t\tsize %u\n\t\tflags dynamic,timeout\n\t}\n",
+			names[i], MEMBERS_MAX);
+}
+
+/* ---- rules ---------------------------------------------------------------- */
+
+static void key_say(struct nft_rule *r, const char *before, const char *set,
+		    const char *proto, const char *behind)
+{
+	nft_say(r, "%s%s%smeta l4proto . ip saddr . ip daddr . %s sport . "
+		   "%s dport%s",
+		before, *before ? set : "", *before ? " { " : "", proto, proto,
+		behind);
+}
+
+static void fragments_return(struct nft_chain *c)
+{
+	uint16_t bits = htons(FRAGMENT), none = 0;
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_need_ip(r);
+	nft_say(r, "ip frag-off & %u != 0", FRAGMENT);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 6, 2);
+	nft_mask(r, &bits, &none, sizeof(bits));
+	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
+	nft_return(r);
+}
+
+static void is_proto(struct nft_rule *r, uint8_t proto)
+{
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+}
+
+static void ends_return(struct nft_chain *c)
+{
+	uint8_t bits = FLAGS, none = 0;
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_say(r, "tcp flags fin,syn,rst");
+	is_proto(r, IPPROTO_TCP);
+	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
+	nft_mask(r, &bits, &none, sizeof(bits));
+	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
+	nft_return(r);
+}
+
+/* Whether the packet's direction is a member; it stays in the registers. */
+static void is_member(struct nft_rule *r, const char *set, uint8_t proto)
+{
+	const char *name = proto == IPPROTO_TCP ? "tcp" : "udp";
+	char behind[32];
+
+	snprintf(behind, sizeof(behind), " @%s", set);
+	key_say(r, "", "", name, behind);
+	is_proto(r, proto);
+	nft_need_ip(r);
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 12,
+			    4);
+	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_NETWORK_HEADER, 16,
+			    4);
+	nft_load_payload_to(r, NFT_REG32_03, NFT_PAYLOAD_TRANSPORT_HEADER, 0,
+			    2);
+	nft_load_payload_to(r, NFT_REG32_04, NFT_PAYLOAD_TRANSPORT_HEADER, 2,
+			    2);
+	nft_lookup(r, set);
+}
+
+static void renew(struct nft_rule *r, const char *set, uint8_t proto)
+{
+	bool tcp = proto == IPPROTO_TCP;
+	uint64_t ms = (tcp ? TCP_SECONDS : UDP_SECONDS) * 1000u;
+	struct nftnl_expr *e;
+
+	key_say(r, "update @", set, tcp ? "tcp" : "udp",
+		tcp ? " timeout 1h }" : " timeout 3m }");
+	e = nft_add(r, "dynset");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, ms);
+	if (nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set) < 0)
+		r->failed = true;
+}
+
+void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
+		    const struct nft_station *at)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+	struct nft_chain like = { .family = family }, *c;
+
+	snprintf(like.name, sizeof(like.name), "%s", name);
+	c = nft_chain_add(p, &like);
+	fragments_return(c);
+	ends_return(c);
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			struct nft_rule *r = nft_rule_add(c);
+
+			is_member(r, names[i], protos[k]);
+			if (at->asks) {
+				nft_accept(r);
+				continue;
+			}
+			renew(r, names[i], protos[k]);
+			nft_count(r, names[i]);
+			if (i)
+				nft_drop(r);
+			else
+				nft_let_by(r, at);
+		}
+	}
+}
+
+/* ---- members -------------------------------------------------------------- */
+
+static void put_key(struct nlmsghdr *nlh, const struct capture_flow *f,
+		    unsigned from, uint64_t ms)
+{
+	struct nlattr *element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
+	struct nlattr *key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
+	uint16_t port[2] = { htons(f->port[from]), htons(f->port[!from]) };
+	uint8_t b[KEY_LEN] = { f->proto };
+
+	memcpy(b + 4, f->end[from].byte, 4);
+	memcpy(b + 8, f->end[!from].byte, 4);
+	memcpy(b + 12, &port[0], 2);
+	memcpy(b + 16, &port[1], 2);
+	mnl_attr_put(nlh, NFTA_DATA_VALUE, sizeof(b), b);
+	mnl_attr_nest_end(nlh, key);
+	if (ms)
+		mnl_attr_put_u64(nlh, NFTA_SET_ELEM_TIMEOUT, htobe64(ms));
+	mnl_attr_nest_end(nlh, element);
+}
+
+/* A message about members that is still open: how it is closed. */
+static struct nlattr *open_message(char *room, uint16_t type, uint8_t family,
+				   const char *set)
+{
+	uint16_t flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(room, type, family,
+						     flags | NLM_F_ACK, 0);
+
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, set);
+	return mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
+}
+
+static bool belongs(const struct capture_flow *f, unsigned set)
+{
+	return f->hold == (set ? CAPTURE_DROP : CAPTURE_BYPASS);
+}
+
+static uint64_t milliseconds(const struct capture_flow *f)
+{
+	return (f->proto == IPPROTO_TCP ? TCP_SECONDS : UDP_SECONDS) * 1000u;
+}
+
+/* Those that come, or those that must not be there. */
+static void put_members(struct netlink_batch *b, uint16_t type,
+			uint8_t family, unsigned set,
+			const struct capture_flow *list, unsigned count)
+{
+	bool add = type == NFT_MSG_NEWSETELEM, any = false;
+	char *room = netlink_batch_room(b);
+	struct nlattr *end;
+
+	if (!room)
+		return;
+	end = open_message(room, type, family, names[set]);
+	for (unsigned i = 0; i < count; i++) {
+		if (!add && belongs(&list[i], set))
+			continue;
+		any = true;
+		for (unsigned from = 0; from < 2; from++)
+			put_key((void *)room, &list[i], from,
+				add ? milliseconds(&list[i]) : 0);
+	}
+	mnl_attr_nest_end((void *)room, end);
+	if (any)
+		netlink_batch_add(b, "connections in set %s " NFT_TABLE " %s",
+				  nft_family_name(family), names[set]);
+}
+
+/* What is not there, or has gone by itself, cannot be taken away: so all are
+ * added before. */
+static int change(struct netlink *nl, const struct capture_flow *list,
+		  unsigned count, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	int r;
+
+	nft_put_begin(&b);
+	for (unsigned i = 0; i < 2 * FAMILIES; i++) {
+		put_members(&b, NFT_MSG_NEWSETELEM, families[i / 2], i % 2,
+			    list, count);
+		put_members(&b, NFT_MSG_DELSETELEM, families[i / 2], i % 2,
+			    list, count);
+	}
+	nft_put_end(&b);
+	r = netlink_batch_send(nl, &b, err);
+	netlink_batch_free(&b);
+	return r;
+}
+
+/* One direction of one in one set. */
+static int change_one(struct netlink *nl, const struct capture_flow *f,
+		      unsigned from, unsigned family, unsigned set,
+		      struct error *err)
+{
+	bool add = belongs(f, set);
+	uint16_t type = add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	struct nlattr *end;
+	char *room;
+	int r;
+
+	nft_put_begin(&b);
+	room = netlink_batch_room(&b);
+	if (room) {
+		end = open_message(room, type, families[family], names[set]);
+		put_key((void *)room, f, from, add ? milliseconds(f) : 0);
+		mnl_attr_nest_end((void *)room, end);
+		netlink_batch_add(&b, "connection in set %s " NFT_TABLE " %s",
+				  nft_family_name(families[family]),
+				  names[set]);
+	}
+	nft_put_end(&b);
+	r = netlink_batch_send(nl, &b, err);
+	netlink_batch_free(&b);
+	return r == -ENOENT || r == -ENFILE ? 0 : r;
+}
+
+int nft_flows_change(struct netlink *nl, const struct capture_flow *list,
+		     unsigned count, struct error *err)
+{
+	int r = change(nl, list, count, err), one;
+
+	if (r != -ENFILE)
+		return r;
+	/* The set is full. What has to go goes, what finds no place comes to
+	 * the rules. */
+	r = 0;
+	for (unsigned i = 0; i < count * 2 * FAMILIES * 2; i++) {
+		one = change_one(nl, &list[i / (4 * FAMILIES)], i & 1,
+				 i / 4 % FAMILIES, i / 2 & 1, err);
+		r = one ? one : r;
+	}
+	return r;
+}
+
+int nft_flows_clear(struct netlink *nl, struct error *err)
+{
+	struct netlink_batch b = NETLINK_BATCH_NONE;
+	int r;
+
+	nft_put_begin(&b);
+	for (unsigned i = 0; i < 2 * FAMILIES; i++) {
+		char *room = netlink_batch_room(&b);
+		struct nlmsghdr *nlh;
+
+		if (!room)
+			break;
+		nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_DELSETELEM,
+					    families[i / 2], NLM_F_ACK, 0);
+		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, names[i % 2]);
+		netlink_batch_add(&b, "all connections in set %s " NFT_TABLE
+				  " %s", nft_family_name(families[i / 2]),
+				  names[i % 2]);
+	}
+	nft_put_end(&b);
+	r = netlink_batch_send(nl, &b, err);
+	netlink_batch_free(&b);
+	return r;
+}
+
+int nft_flow_alive(struct netlink *nl, const struct capture_flow *f)
+{
+	int r = -ENOENT;
+
+	for (unsigned i = 0; i < 2 * FAMILIES * 2 && r == -ENOENT; i++) {
+		char buf[512];
+		struct nlattr *end = open_message(buf, NFT_MSG_GETSETELEM,
+						  families[i / 4],
+						  names[i / 2 % 2]);
+
+		put_key((void *)buf, f, i % 2, 0);
+		mnl_attr_nest_end((void *)buf, end);
+		r = netlink_ask(nl, (void *)buf, NULL, NULL, "", NULL);
+	}
+	return r == -ENOENT ? 0 : r ? r : 1;
+}
