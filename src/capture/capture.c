@@ -455,9 +455,10 @@ int capture_flows_clear(struct capture *c, struct error *err)
 	return nft_flows(c->nft, NULL, 0, err);
 }
 
-int capture_flow_alive(struct capture *c, const struct capture_flow *f)
+int capture_flow_count(struct capture *c, const struct capture_flow *f,
+		       uint64_t *packets)
 {
-	return nft_flow(c->nft, f);
+	return nft_flow(c->nft, f, packets);
 }
 
 enum capture_mode capture_mode(const struct capture *c)

@@ -184,7 +184,7 @@ int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,
 		   struct error *err);
 
 /* While it is up: what the kernel decided by cfg.plan, for each rule (its
- * index; UINT32_MAX: the policy), in several parts. */
+ * index; UINT32_MAX: the policy, or capture_flows), in several parts. */
 int capture_counters(struct capture *c,
 		     void (*f)(void *arg, uint32_t rule, uint64_t packets,
 			       uint64_t bytes),
@@ -201,15 +201,16 @@ int capture_set_changed(struct capture *c, const struct set *s,
  * While it is up, and was opened for flows: what becomes of packets of these
  * connections, but for TCP's SYN, FIN and RST, and fragments, which come in
  * any case. Each connection once. For want of place some may come all the
- * same. A connection is forgotten when nothing came for an hour (TCP) or
- * three minutes (UDP).
+ * same.
  */
 int capture_flows(struct capture *c, const struct capture_flow *list,
 		  unsigned count, struct error *err);
 /* All of them are forgotten. */
 int capture_flows_clear(struct capture *c, struct error *err);
-/* 1: one of them; 0: not, or forgotten; -errno. */
-int capture_flow_alive(struct capture *c, const struct capture_flow *f);
+/* How many packets of one were decided so; 0 as well for one that is not
+ * there. 0 or -errno. */
+int capture_flow_count(struct capture *c, const struct capture_flow *f,
+		       uint64_t *packets);
 
 enum capture_mode capture_mode(const struct capture *c); /* ROUTE or WIRE */
 const char *capture_mode_why(const struct capture *c);	 /* one line */

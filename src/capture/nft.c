@@ -204,9 +204,9 @@ static void put_tables(struct netlink_batch *b, const struct nft *n)
 
 	for (i = 0; i < FAMILIES; i++) {
 		nft_put_table(b, NFT_MSG_NEWTABLE, families[i]);
-		nft_sets_put(b, &n->sets, families[i]);
 		if (n->how.flows)
 			nft_flows_put(b, families[i]);
+		nft_sets_put(b, &n->sets, families[i]);
 	}
 	if (nft_expects(&n->how))
 		nft_put_set(b);
@@ -532,6 +532,7 @@ static int one_counter(const struct nlmsghdr *nlh, void *arg)
 	if (!table || !name || strcmp(table, NFT_TABLE) ||
 	    nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER ||
 	    (strcmp(name, NFT_COUNTER_POLICY) &&
+	     strcmp(name, NFT_BYPASSED) && strcmp(name, NFT_DROPPED) &&
 	     sscanf(name, NFT_COUNTER, &rule) != 1))
 		goto out;
 	c->f(c->arg, rule, nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),
@@ -572,9 +573,10 @@ int nft_flows(struct nft *n, const struct capture_flow *list, unsigned count,
 	return r ? explain(r, &why, err) : 0;
 }
 
-int nft_flow(struct nft *n, const struct capture_flow *f)
+int nft_flow(struct nft *n, const struct capture_flow *f, uint64_t *packets)
 {
-	return n->up && n->how.flows ? nft_flow_alive(&n->nl, f) : 0;
+	*packets = 0;
+	return n->up && n->how.flows ? nft_flow_count(&n->nl, f, packets) : 0;
 }
 
 bool nft_changed(const struct nft *n, const struct nlmsghdr *nlh)

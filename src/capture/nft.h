@@ -98,10 +98,10 @@ int nft_set_changed(struct nft *n, const struct set *s,
 		    const struct ranges *within, int64_t now,
 		    struct error *err);
 
-/* See capture_flows; count 0: all are forgotten. And capture_flow_alive. */
+/* See capture_flows; count 0: all are forgotten. And capture_flow_count. */
 int nft_flows(struct nft *n, const struct capture_flow *list, unsigned count,
 	      struct error *err);
-int nft_flow(struct nft *n, const struct capture_flow *f);
+int nft_flow(struct nft *n, const struct capture_flow *f, uint64_t *packets);
 
 /* ---- accepts in forward chains of others (accept.c) --------------------- */
 

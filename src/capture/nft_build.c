@@ -250,6 +250,10 @@ static void decide_and_tell(struct nft_plan *p, const struct nft_how *how,
 		r = nft_rule_add(c);
 		nft_jump(r, PLAN_OUT);
 	}
+	if (flows_by_route(how)) {
+		r = nft_rule_add(c);
+		nft_jump(r, FLOWS);
+	}
 	nft_mark_or(nft_rule_add(c), how->route ? both : how->divert);
 	if (!how->route || !how->forward)
 		return;
@@ -460,6 +464,13 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		nft_mark_lacks(r, how->divert | how->seen);
 		nft_accept(r);
 		nft_own_remember(c);
+	}
+	if (tells(how) && how->flows) {
+		r = nft_rule_add(c);
+		nft_mark_has(r, how->divert);
+		nft_protocol_ip(r);
+		nft_has_protocol(r);
+		nft_jump(r, FLOWS);
 	}
 	if (tells(how)) {
 		/* If it was sent to tun0, its socket is bound to a device. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A member is a protocol, both addresses and both ports of a direction, so a
- * connection has two; each packet renews the one it meets. Must not know who
- * has connections put there.
+ * connection has two; each counts the packets that meet it, so that whoever
+ * put it there can tell whether there are any. (A member that packets renew
+ * would come back: between its being taken away and its end, a packet that
+ * renews it makes another.) Must not know who has connections put there.
  */
 #include "capture/nft_flow.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
 #include <libnftnl/common.h>
 #include <libnftnl/expr.h>
@@ -21,9 +22,6 @@
 #include "capture/nft_batch.h"
 #include "capture/nft_expr.h"
 
-/* As long as a connection may be idle before rules forget it. */
-#define TCP_SECONDS 3600
-#define UDP_SECONDS 180
 /* 65,536 connections; a hash table that grows with what is in it. */
 #define MEMBERS_MAX 131072
 
@@ -50,11 +48,15 @@ static const char *const names[] = { NFT_BYPASSED, NFT_DROPPED };
 static void put_set(struct netlink_batch *b, uint8_t family, const char *name,
 		    unsigned id)
 {
+	struct nftnl_expr *counter = nftnl_expr_alloc("counter");
 	struct nftnl_set *s = nftnl_set_alloc();
 	char *room = netlink_batch_room(b);
 	struct nlmsghdr *nlh;
 
-	if (!s || !room || nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
+	if (s && counter)
+		nftnl_set_add_expr(s, counter);
+	if (!s || !counter || !room ||
+	    nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
 	    nftnl_set_set_str(s, NFTNL_SET_NAME, name)) {
 		b->error = -ENOMEM;
 		goto out;
@@ -64,8 +66,9 @@ static void put_set(struct netlink_batch *b, uint8_t family, const char *name,
 	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, family);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
-	/* Packets renew members, so it is one that packets may change. */
-	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
+	/* No member has a time; but only so is it a table that can grow and is
+	 * bounded all the same. */
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT);
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, MEMBERS_MAX);
 	nftnl_set_set_u32(s, NFTNL_SET_ID, id);
 	nftnl_set_nlmsg_build_payload(nlh, s);
@@ -87,22 +90,16 @@ void nft_flows_put(struct netlink_batch *b, uint8_t family)
 void nft_flows_print(FILE *f)
 {
 	for (unsigned i = 0; i < 2; i++)
+		fprintf(f, "\n\tcounter %s {\n\t\tpackets 0 bytes 0\n\t}\n",
+			names[i]);
+	for (unsigned i = 0; i < 2; i++)
 		fprintf(f, "\n\tset %s {\n\t\ttype inet_proto . ipv4_addr . "
 			   "ipv4_addr . inet_service . inet_service\n"
-			   "\t\tsize %u\n\t\tflags dynamic,timeout\n\t}\n",
+			   "\t\tsize %u\n\t\tflags timeout\n\t\tcounter\n\t}\n",
 			names[i], MEMBERS_MAX);
 }
 
 /* ---- rules ---------------------------------------------------------------- */
-
-static void key_say(struct nft_rule *r, const char *before, const char *set,
-		    const char *proto, const char *behind)
-{
-	nft_say(r, "%s%s%smeta l4proto . ip saddr . ip daddr . %s sport . "
-		   "%s dport%s",
-		before, *before ? set : "", *before ? " { " : "", proto, proto,
-		behind);
-}
 
 static void fragments_return(struct nft_chain *c)
 {
@@ -136,16 +133,11 @@ static void ends_return(struct nft_chain *c)
 	nft_return(r);
 }
 
-/* Whether the packet's direction is a member; it stays in the registers. */
-static void is_member(struct nft_rule *r, const char *set, uint8_t proto)
+static void is_member(struct nft_rule *r, const char *set)
 {
-	const char *name = proto == IPPROTO_TCP ? "tcp" : "udp";
-	char behind[32];
-
-	snprintf(behind, sizeof(behind), " @%s", set);
-	key_say(r, "", "", name, behind);
-	is_proto(r, proto);
 	nft_need_ip(r);
+	nft_say(r, "meta l4proto . ip saddr . ip daddr . th sport . th dport "
+		   "@%s", set);
 	nft_load_meta(r, NFT_META_L4PROTO);
 	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 12,
 			    4);
@@ -158,28 +150,9 @@ static void is_member(struct nft_rule *r, const char *set, uint8_t proto)
 	nft_lookup(r, set);
 }
 
-static void renew(struct nft_rule *r, const char *set, uint8_t proto)
-{
-	bool tcp = proto == IPPROTO_TCP;
-	uint64_t ms = (tcp ? TCP_SECONDS : UDP_SECONDS) * 1000u;
-	struct nftnl_expr *e;
-
-	key_say(r, "update @", set, tcp ? "tcp" : "udp",
-		tcp ? " timeout 1h }" : " timeout 3m }");
-	e = nft_add(r, "dynset");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, ms);
-	if (nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set) < 0)
-		r->failed = true;
-}
-
 void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 		    const struct nft_station *at)
 {
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	struct nft_chain like = { .family = family }, *c;
 
 	snprintf(like.name, sizeof(like.name), "%s", name);
@@ -187,28 +160,25 @@ void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 	fragments_return(c);
 	ends_return(c);
 	for (unsigned i = 0; i < 2; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			struct nft_rule *r = nft_rule_add(c);
+		struct nft_rule *r = nft_rule_add(c);
 
-			is_member(r, names[i], protos[k]);
-			if (at->asks) {
-				nft_accept(r);
-				continue;
-			}
-			renew(r, names[i], protos[k]);
-			nft_count(r, names[i]);
-			if (i)
-				nft_drop(r);
-			else
-				nft_let_by(r, at);
+		is_member(r, names[i]);
+		if (at->asks) {
+			nft_accept(r);
+			continue;
 		}
+		nft_count(r, names[i]);
+		if (i)
+			nft_drop(r);
+		else
+			nft_let_by(r, at);
 	}
 }
 
 /* ---- members -------------------------------------------------------------- */
 
 static void put_key(struct nlmsghdr *nlh, const struct capture_flow *f,
-		    unsigned from, uint64_t ms)
+		    unsigned from)
 {
 	struct nlattr *element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
 	struct nlattr *key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
@@ -221,8 +191,6 @@ static void put_key(struct nlmsghdr *nlh, const struct capture_flow *f,
 	memcpy(b + 16, &port[1], 2);
 	mnl_attr_put(nlh, NFTA_DATA_VALUE, sizeof(b), b);
 	mnl_attr_nest_end(nlh, key);
-	if (ms)
-		mnl_attr_put_u64(nlh, NFTA_SET_ELEM_TIMEOUT, htobe64(ms));
 	mnl_attr_nest_end(nlh, element);
 }
 
@@ -244,11 +212,6 @@ static bool belongs(const struct capture_flow *f, unsigned set)
 	return f->hold == (set ? CAPTURE_DROP : CAPTURE_BYPASS);
 }
 
-static uint64_t milliseconds(const struct capture_flow *f)
-{
-	return (f->proto == IPPROTO_TCP ? TCP_SECONDS : UDP_SECONDS) * 1000u;
-}
-
 /* Those that come, or those that must not be there. */
 static void put_members(struct netlink_batch *b, uint16_t type,
 			uint8_t family, unsigned set,
@@ -266,8 +229,7 @@ static void put_members(struct netlink_batch *b, uint16_t type,
 			continue;
 		any = true;
 		for (unsigned from = 0; from < 2; from++)
-			put_key((void *)room, &list[i], from,
-				add ? milliseconds(&list[i]) : 0);
+			put_key((void *)room, &list[i], from);
 	}
 	mnl_attr_nest_end((void *)room, end);
 	if (any)
@@ -312,7 +274,7 @@ static int change_one(struct netlink *nl, const struct capture_flow *f,
 	room = netlink_batch_room(&b);
 	if (room) {
 		end = open_message(room, type, families[family], names[set]);
-		put_key((void *)room, f, from, add ? milliseconds(f) : 0);
+		put_key((void *)room, f, from);
 		mnl_attr_nest_end((void *)room, end);
 		netlink_batch_add(&b, "connection in set %s " NFT_TABLE " %s",
 				  nft_family_name(families[family]),
@@ -368,19 +330,48 @@ int nft_flows_clear(struct netlink *nl, struct error *err)
 	return r;
 }
 
-int nft_flow_alive(struct netlink *nl, const struct capture_flow *f)
+/* What a member has counted, added to *arg. */
+static int count_packets(const struct nlmsghdr *nlh, void *arg)
 {
-	int r = -ENOENT;
+	struct nftnl_set *s = nftnl_set_alloc();
+	struct nftnl_set_elems_iter *i = NULL;
+	struct nftnl_set_elem *e = NULL;
+	const struct nftnl_expr *x;
+	uint64_t *sum = arg;
+	uint32_t len;
 
-	for (unsigned i = 0; i < 2 * FAMILIES * 2 && r == -ENOENT; i++) {
+	if (s && nftnl_set_elems_nlmsg_parse(nlh, s) >= 0)
+		i = nftnl_set_elems_iter_create(s);
+	if (i)
+		e = nftnl_set_elems_iter_next(i);
+	x = e ? nftnl_set_elem_get(e, NFTNL_SET_ELEM_EXPR, &len) : NULL;
+	if (x)
+		*sum += nftnl_expr_get_u64(x, NFTNL_EXPR_CTR_PACKETS);
+	if (i)
+		nftnl_set_elems_iter_destroy(i);
+	if (s)
+		nftnl_set_free(s);
+	return 0;
+}
+
+int nft_flow_count(struct netlink *nl, const struct capture_flow *f,
+		   uint64_t *packets)
+{
+	int r, result = 0;
+
+	*packets = 0;
+	for (unsigned i = 0; i < 2 * FAMILIES * 2; i++) {
 		char buf[512];
 		struct nlattr *end = open_message(buf, NFT_MSG_GETSETELEM,
 						  families[i / 4],
 						  names[i / 2 % 2]);
 
-		put_key((void *)buf, f, i % 2, 0);
+		put_key((void *)buf, f, i % 2);
 		mnl_attr_nest_end((void *)buf, end);
-		r = netlink_ask(nl, (void *)buf, NULL, NULL, "", NULL);
+		r = netlink_ask(nl, (void *)buf, count_packets, packets, "",
+				NULL);
+		if (r && r != -ENOENT)
+			result = r;
 	}
-	return r == -ENOENT ? 0 : r ? r : 1;
+	return result;
 }

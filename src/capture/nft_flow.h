@@ -2,7 +2,7 @@
 /*
  * Connections about which a rule has decided for good: sets of them in our
  * tables, asked behind the plan, so that only packets that would be handed
- * over are. Members go when nothing came for some time. Inside the room only.
+ * over are. Inside the room only.
  */
 #ifndef SLUICE_CAPTURE_NFT_FLOW_H
 #define SLUICE_CAPTURE_NFT_FLOW_H
@@ -30,6 +30,7 @@ void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 int nft_flows_change(struct netlink *nl, const struct capture_flow *list,
 		     unsigned count, struct error *err);
 int nft_flows_clear(struct netlink *nl, struct error *err);
-int nft_flow_alive(struct netlink *nl, const struct capture_flow *flow);
+int nft_flow_count(struct netlink *nl, const struct capture_flow *f,
+		   uint64_t *packets);
 
 #endif

@@ -60,10 +60,10 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 
 	fprintf(f, "table %s " NFT_TABLE " {\n\tflags owner\n",
 		nft_family_name(family));
-	for (i = 0; how->plan && i < how->plan->sets && !r; i++)
-		r = nft_set_print(how->plan->set[i], i, clock_wall(), f);
 	if (how->flows)
 		nft_flows_print(f);
+	for (i = 0; how->plan && i < how->plan->sets && !r; i++)
+		r = nft_set_print(how->plan->set[i], i, clock_wall(), f);
 	if (nft_expects(how) && family == NFPROTO_NETDEV)
 		fputs("\n\tset " NFT_EXPECTED " {\n"
 		      "\t\ttype inet_proto . inet_service\n\t}\n", f);

@@ -116,9 +116,9 @@ enum message_what {
 	MESSAGE_BYPASS,	 /* let its packets by */
 	MESSAGE_DROP,	 /* drop them */
 	MESSAGE_RELEASE, /* bring them here */
-	MESSAGE_ASK,	 /* are there any? */
+	MESSAGE_ASK,	 /* how many were there? */
 	/* to the worker */
-	MESSAGE_GONE, /* there are none */
+	MESSAGE_COUNTED,
 };
 
 struct message_flow {
@@ -126,6 +126,7 @@ struct message_flow {
 	uint8_t proto;
 	uint16_t port[2];
 	struct address end[2];
+	uint64_t packets; /* COUNTED */
 };
 
 struct message_flows {

@@ -5,8 +5,8 @@
 
 #include "daemon/crew.h"
 
-/* What the kernel decided for a rule, or, behind the last, by the policy; it
- * counts with what the workers did. */
+/* What the kernel decided for a rule, or, behind the last, by the policy and
+ * for whole connections; it counts with what the workers did. */
 struct report_kernel {
 	uint64_t packets, bytes;
 };

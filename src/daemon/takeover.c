@@ -80,9 +80,10 @@ bool takeover_do(struct takeover *t, struct message_flows *m)
 			continue;
 		if (one->what != MESSAGE_ASK) {
 			n = note(list, n, &f);
-		} else if (!capture_flow_alive(t->capture, &f)) {
+		} else if (!capture_flow_count(t->capture, &f,
+					       &one->packets)) {
 			m->flow[answers] = *one;
-			m->flow[answers++].what = MESSAGE_GONE;
+			m->flow[answers++].what = MESSAGE_COUNTED;
 		}
 	}
 	t->any |= n != 0;

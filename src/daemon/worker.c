@@ -285,13 +285,16 @@ static void via_is(struct path *path, const struct message_via *v, int fd)
 	memcpy(name, v->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	path_via_is(path, name, fd, v->usable);
-static void flows_gone(struct worker *w, const struct message_flows *m)
+}
+
+static void flows_counted(struct worker *w, const struct message_flows *m)
 {
 	for (uint32_t i = 0; i < m->count && i < MESSAGE_FLOWS_MAX; i++) {
 		struct script_flow f = handoff_flow(&m->flow[i]);
 
-		if (m->flow[i].what == MESSAGE_GONE)
-			script_idle(w->path.script, &f);
+		if (m->flow[i].what == MESSAGE_COUNTED)
+			script_counted(w->path.script, &f,
+				       m->flow[i].packets);
 	}
 }
 
@@ -328,7 +331,7 @@ static void message_handle(struct worker *w, const struct message *m,
 		share_take(w->share, &m->set, clock_wall());
 		return;
 	case MESSAGE_FLOWS:
-		flows_gone(w, &m->flows);
+		flows_counted(w, &m->flows);
 		return;
 	case MESSAGE_EXPECTED:
 		path_expected(&w->path, m->expect.id, m->expect.error,

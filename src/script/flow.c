@@ -175,9 +175,12 @@ bool flow_read_packet(struct flow_packet *fp, const struct packet *p)
 	const struct packet_undo *undo = p->undo;
 
 	/* As many bytes as any change keeps hold every header that counts. */
-	if (undo && undo->saved)
-		return flow_read(fp, undo->bytes, undo->saved);
-	return !(p->flags & PACKET_ODD) && flow_read(fp, p->data, p->len);
+	if (undo && undo->saved ? !flow_read(fp, undo->bytes, undo->saved)
+				: p->flags & PACKET_ODD ||
+					  !flow_read(fp, p->data, p->len))
+		return false;
+	fp->own = p->dir == DIR_OUT;
+	return true;
 }
 
 static uint32_t key_bucket(const struct flow_table *t, const struct flow_key *k)
@@ -356,10 +359,13 @@ static struct flow *lookup(struct flow_table *t, const struct flow_key *k)
 static bool begins_anew(const struct flow *f, const struct flow_packet *fp,
 			unsigned side)
 {
-	/* Who has sent its FIN sends no SYN but of another connection; where
-	 * only one direction comes, the other's FIN is not seen. */
-	return (f->class == FLOW_TCP_CLOSED || f->fin & 1u << side) &&
-	       fp->tcp && (fp->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	if (!fp->tcp || (fp->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	/* Where only one direction comes, the other's FIN or RST is not seen;
+	 * but who has sent its FIN, and this host at any time, begins no
+	 * connection where it has one. */
+	return f->class == FLOW_TCP_CLOSED || f->fin & 1u << side ||
+	       (fp->own && f->class != FLOW_TCP_OPENING);
 }
 
 struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
@@ -446,6 +452,8 @@ void flow_hold(struct flow_table *t, struct flow *f, bool held, int64_t now)
 		class = tcp ? FLOW_TCP_HELD : FLOW_UDP_HELD;
 	else if (f->held && class != FLOW_TCP_CLOSED)
 		class = tcp ? FLOW_TCP : FLOW_UDP;
+	if (!f->held)
+		f->held_packets = 0;
 	f->held = held ? now : 0;
 	touch(t, f, class, now);
 }

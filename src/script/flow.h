@@ -36,6 +36,7 @@ struct flow_packet {
 	uint8_t side;
 	bool icmp_error;
 	bool tcp;
+	bool own; /* this host sent it */
 	uint8_t tcp_flags;
 };
 
@@ -83,6 +84,7 @@ struct flow {
 	uint8_t fin; /* 1 << end */
 	bool used;
 	int64_t held; /* ns: when it was last; 0: never, or no longer */
+	uint64_t held_packets; /* when they were counted last */
 };
 
 struct flow_table;
@@ -102,7 +104,7 @@ bool flow_read(struct flow_packet *fp, const uint8_t *b, uint32_t n);
 bool flow_read_packet(struct flow_packet *fp, const struct packet *p);
 
 /* The flow of fp, or NULL. A SYN after the end of a connection is another
- * connection. Expired ones are dropped on the way. Where fp goes by another
+ * connection, and one of this host's own is where there is one already. Expired ones are dropped on the way. Where fp goes by another
  * name of the flow, its side becomes that of the flow's key. */
 struct flow *flow_find(struct flow_table *t, struct flow_packet *fp,
 		       int64_t now);

@@ -91,7 +91,10 @@ void hold_idle(void *arg, struct flow *f)
 		host->ask(host->arg, &named);
 }
 
-void script_idle(struct script *s, const struct script_flow *named)
+/* It was asked because nothing came here for as long as it may be idle; and
+ * once more as long later. */
+void script_counted(struct script *s, const struct script_flow *named,
+		    uint64_t packets)
 {
 	struct script_flows *fs = s->flows;
 	struct flow_packet fp;
@@ -108,6 +111,10 @@ void script_idle(struct script *s, const struct script_flow *named)
 		k->end[i].port = named->port[i];
 	}
 	f = flow_of(fs->table, k);
-	if (f && f->held)
+	if (!f || !f->held)
+		return;
+	if (packets == f->held_packets)
 		flow_end(fs->table, f);
+	else
+		f->held_packets = packets;
 }

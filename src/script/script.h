@@ -73,9 +73,9 @@ struct script_host {
 	/*
 	 * A rule has decided about a connection for good: its packets are all
 	 * let by (accept) or dropped, and need not come any more, but for
-	 * TCP's SYN, FIN and RST. release: they have to come again. ask:
-	 * whether there have been any lately; if not, script_idle is called
-	 * later. NULL: they come in any case.
+	 * TCP's SYN, FIN and RST. release: they have to come again. ask: how
+	 * many there have been; script_counted is called later. NULL: they
+	 * come in any case.
 	 */
 	void (*hold)(void *arg, const struct script_flow *f, bool accept);
 	void (*release)(void *arg, const struct script_flow *f);
@@ -130,9 +130,9 @@ int script_flow_end(struct script *s, struct packet *p, struct verdict *v);
 void script_flow_made(struct script *s, const struct packet *made,
 		      struct packet *p);
 
-/* What host.ask asked about: there was nothing for as long as it may be
- * idle. */
-void script_idle(struct script *s, const struct script_flow *f);
+/* What host.ask asked: so many packets of f have not come since it is held. */
+void script_counted(struct script *s, const struct script_flow *f,
+		    uint64_t packets);
 
 /* After VERDICT_ERROR: one line "rule NAME: file:line: what". */
 const char *script_error(const struct script *s);
