@@ -7,14 +7,12 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
-import time
 
 import pytest
 
 from far import EchoServer, SinkServer, UdpServer
-from host import FAR, GOOGLE, NEAR0, echo_once
+from host import FAR, NEAR0, echo_once
 from net import wait_for
 from test_sets import stopped
 
@@ -231,18 +229,20 @@ def test_many_connections_at_once(host, way):
 
 
 def test_nothing_is_left_after_kill_9(host, way):
-    with host.sluice(BOTH + DECIDE, way=way) as s, \
-            EchoServer(host.far, FAR, 5010):
-        c = host.tcp((FAR, 5010))
-        echo_once(c)
-        echo_once(c)
-        held(host, 2)
-        s.kill()
-        echo_once(c)
-        c.close()
-        assert "sluice" not in host.run(["nft", "list", "ruleset"]).stdout
-        host.run([s.args[0], "down"], check=False)
-        s.start()
+    with EchoServer(host.far, FAR, 5010):
+        s = host.sluice(BOTH + DECIDE, way=way).start()
+        try:
+            c = host.tcp((FAR, 5010))
+            echo_once(c)
+            echo_once(c)
+            held(host, 2)
+            s.kill()
+            echo_once(c)
+            c.close()
+            assert "sluice" not in host.run(["nft", "list", "ruleset"]).stdout
+        finally:
+            s.abandon()
+        s.assert_put_back()
 
 
 def test_a_stream_is_never_held(host, way):
