@@ -130,7 +130,8 @@ static bool any(struct uplink *const *list, unsigned count, bool bridge)
 }
 
 /* What comes by u for the host's MAC and has not been seen. */
-static struct nft_rule *comes_by(struct nft_chain *c, const struct nft_how *how,
+static struct nft_rule *comes_by(struct nft_chain *c,
+				 const struct nft_how *how,
 				 const struct uplink *u)
 {
 	struct nft_rule *r = nft_rule_add(c);
