@@ -10,6 +10,8 @@ from containers import Network
 from far import EchoServer, UdpServer
 from host import FAR, NEAR0, echo_once
 from net import wait_for
+from test_held import held
+from test_sets import stopped
 
 FORWARD = 'capture { dir = "forward" }\n'
 ALL = 'capture { dir = { "out", "in", "forward" } }\n'
@@ -204,3 +206,48 @@ def test_marks_of_others_are_as_they_were(host, docker, kernel):
         assert b.got
         cap.wait(lambda fs: cap.with_bytes(b"by-the-mark"), "it is captured")
         assert cap.with_bytes(b"by-the-mark")[0].dev == "fu1"
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_bypassed_connection_of_a_container(host, docker, other):
+    """It goes on while no worker runs: out by masquerade, or from another
+    network to the published port, translated before it leaves its bridge."""
+    net, dst = docker, (FAR, 80)
+    if other:
+        net, dst = Network(host, "br1", "172.18.0"), (NEAR0, 8080)
+        host.near.nft('add rule ip filter FORWARD ct state established accept\n'
+                      'add rule ip filter FORWARD ct status dnat accept')
+    with EchoServer(docker.ns if other else host.far, "0.0.0.0", 80) as srv, \
+            host.sluice(FORWARD + """
+            rule { name = "hold", match = { dir = "forward", proto = "tcp",
+                   dport = 80 }, action = function(pkt)
+                       if pkt.payload ~= "" then pkt.flow:bypass() end end }
+            rule { name = "answers", match = { proto = "tcp", sport = 80 },
+                   action = function(pkt) end }""") as s:
+        c = net.tcp(dst)
+        echo_once(c, b"hello")
+        held(host, 2)
+        with stopped(s):
+            for _ in range(10):
+                echo_once(c)
+        c.close()
+        held(host, 0)
+        assert srv.peers[0][0] == (net.addr if other else NEAR0)
+
+
+def test_a_dropped_connection_of_a_container(host, docker):
+    with EchoServer(host.far, FAR, 80), host.sluice(FORWARD + """
+            rule { name = "drop", match = { dir = "forward", proto = "tcp",
+                   dport = 80 }, action = function(pkt)
+                       if pkt.payload == "bad" then pkt.flow:drop() end end }
+            """):
+        good, bad = docker.tcp((FAR, 80)), docker.tcp((FAR, 80))
+        echo_once(bad, b"fine")
+        bad.sendall(b"bad")
+        held(host, 2, "dropped")
+        bad.settimeout(1)
+        with pytest.raises(socket.timeout):
+            bad.recv(10)
+        echo_once(good)
+        for c in (good, bad):
+            c.close()
