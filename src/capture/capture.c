@@ -291,6 +291,9 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.plan = cfg->plan;
 	c->how.cgroups = -1;
 	c->how.vias = cfg->vias;
+	for (unsigned i = 0; i < cfg->vias; i++)
+		snprintf(c->how.via[i], sizeof(c->how.via[i]), "%s",
+			 cfg->via[i]);
 	c->how.flows = cfg->flows;
 }
 

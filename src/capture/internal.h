@@ -60,7 +60,7 @@ struct via_port {
 	struct via pub;
 	char dev[IFNAMSIZ]; /* NFT_VIA_DEVICE */
 	int ifindex;	    /* of dev; 0: none */
-	uint32_t table;
+	uint32_t table, mark;
 	bool owned;	    /* the table was free */
 	bool told;	    /* pub.why was */
 	int target;	    /* by which the routes of the table go */
@@ -251,11 +251,14 @@ int route_check_free(struct netlink *rt, const struct capture_config *cfg,
 int table_check_free(struct netlink *rt, uint32_t table, struct error *err);
 /* Removes the routes with our tag. How many, or -errno. */
 int route_clean(struct netlink *rt, struct error *err);
-/* What comes from dev, a device of ours, looks there. -EEXIST: it does. */
+/* What comes from dev, a device of ours, or, if that is empty, has this mark,
+ * looks there. -EEXIST: it does. */
 int via_rule_put(struct netlink *rt, const struct capture_config *cfg,
-		 const char *dev, uint32_t table, struct error *err);
+		 const char *dev, uint32_t mark, uint32_t table,
+		 struct error *err);
 int via_rule_drop(struct netlink *rt, const struct capture_config *cfg,
-		  const char *dev, uint32_t table, struct error *err);
+		  const char *dev, uint32_t mark, uint32_t table,
+		  struct error *err);
 
 /* ---- via.c -------------------------------------------------------------- */
 

@@ -39,7 +39,10 @@ struct nft_how {
 	bool forward;	    /* take what is passing through */
 	bool probes;	    /* take what nft_expect names, and echo replies
 			       and ICMP errors for this host */
-	unsigned vias;	    /* devices NFT_VIA_DEVICE */
+	unsigned vias;	    /* devices NFT_VIA_DEVICE, and the interfaces that
+			       each stands for */
+	char via[CAPTURE_VIAS_MAX][IFNAMSIZ];
+	unsigned via_lost;  /* 1 << i: what is for it is dropped */
 	uint8_t marker[6];  /* source MAC of what was handed back */
 	/* What is decided before it comes to us; NULL: nothing. Borrowed, and
 	 * the same while up. Its sets are held in both tables. */
@@ -51,6 +54,10 @@ struct nft_how {
 	/* Connections that are decided are held in both tables. */
 	bool flows;
 };
+
+/* The mark by which the kernel routes what it sends by the i-th interface on
+ * its own; both: our two bits. */
+uint32_t nft_via_mark(uint32_t divert, uint32_t both, unsigned i);
 
 /* ---- our tables (nft.c): they live as long as the socket behind this ---- */
 

@@ -102,13 +102,15 @@ bool nft_decides(const struct plan *p, enum packet_dir dir)
 }
 
 /*
- * Which cgroup a packet is from is known in the output hook alone. Then all is
+ * Which cgroup a packet is from is known in the output hook alone, and only
+ * there the kernel can send by another interface. Then all is
  * decided there, and what leaves is told by its mark: whatever has DIVERT is
  * handed over, and what has SEEN alone passes.
  */
 static bool tells(const struct nft_how *how)
 {
-	return how->only.id || plan_asks_cgroup(how->plan);
+	return how->only.id || plan_asks_cgroup(how->plan) ||
+	       (!how->route && nft_sends_by(how));
 }
 
 /* By route, what has to be tracked after tun0 must go there. */
@@ -148,6 +150,8 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how)
 
 	if (tells(how))
 		at.within = how->divert | how->seen;
+	if (nft_sends_by(how))
+		at.via = how;
 	if (plan_by_route(how))
 		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan, &at);
 	at = (struct nft_station){ .dir = DIR_OUT,
@@ -317,7 +321,7 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 	struct nft_chain *c;
 	struct nft_rule *r;
 
-	if (!how->route)
+	if (!how->route && !nft_sends_by(how))
 		return;
 	c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
@@ -328,6 +332,10 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 		.priority = DIVERT_PRIORITY,
 		.priority_name = "200",
 	});
+	if (nft_sends_by(how))
+		nft_via_divert(c, how);
+	if (!how->route)
+		return;
 	r = nft_rule_add(c);
 	nft_mark_is(r, how->divert | how->seen);
 	/* See leave_to_wire. */

@@ -231,6 +231,22 @@ void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n)
 	}
 }
 
+void nft_saddr_of_oif(struct nft_rule *r)
+{
+	struct nftnl_expr *e;
+	uint32_t local = RTN_LOCAL;
+
+	nft_say(r, "fib saddr . oif type local");
+	e = nft_add(r, "fib");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
+			   NFTA_FIB_F_SADDR | NFTA_FIB_F_OIF);
+	nft_compare(r, NFT_CMP_EQ, &local, sizeof(local));
+}
+
 static void protocol_is_ip(struct nft_rule *r)
 {
 	uint16_t type = htons(ETH_P_IP);

@@ -58,6 +58,8 @@ void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
 void nft_daddr_type_not(struct nft_rule *r, unsigned type);
 /* One of these, n of them. */
 void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n);
+/* Its source is an address of the device that it leaves by. */
+void nft_saddr_of_oif(struct nft_rule *r);
 void nft_protocol_ip(struct nft_rule *r); /* below a VLAN tag too */
 void nft_has_protocol(struct nft_rule *r); /* its IP header is sound */
 /* Both look at the frame itself, so only where there is an Ethernet header;

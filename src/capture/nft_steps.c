@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <linux/netfilter.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 
 #include "capture/nft_rewrite.h"
 #include "capture/nft_term.h"
+#include "capture/nft_via.h"
 
 /* The look-up of an address costs more than all else, so it comes last. */
 static void guard(struct nft_rule *r, const struct nft_station *at)
@@ -47,7 +49,7 @@ static void ask(struct nft_chain *c, const struct plan *p,
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_terms(r, p, s, at->cgroups);
-	if (s->act == STEP_HAND_OVER)
+	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA)
 		nft_return(r);
 	else
 		nft_accept(r);
@@ -121,12 +123,33 @@ static void meets(struct nft_rule *r, const struct plan *p,
 	guard(r, at);
 }
 
+/* What routing cannot send there, or carries a mark of somebody else, is
+ * handed over. */
+static void send_by(struct nft_chain *c, const struct plan *p,
+		    const struct plan_step *s, const struct nft_station *at)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	meets(r, p, s, at);
+	nft_mark_is(r, 0);
+	nft_daddr_type(r, RTN_UNICAST);
+	count(r, s->rule);
+	nft_via_send(r, at->via, s->rule->constant.via);
+	r = nft_rule_add(c);
+	meets(r, p, s, at);
+	nft_return(r);
+}
+
 static void one_step(struct nft_chain *c, const struct plan *p,
 		     const struct plan_step *s, const struct nft_station *at)
 {
 	const struct rewrite *w = s->rewrite ? s->rule->rewrite : NULL;
 	struct nft_rule *r;
 
+	if (s->act == STEP_VIA && at->via) {
+		send_by(c, p, s, at);
+		return;
+	}
 	for (; w; w = w->next) {
 		if (!nft_needs_rule(w))
 			continue;
@@ -136,7 +159,7 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 	}
 	r = nft_rule_add(c);
 	meets(r, p, s, at);
-	if (s->act == STEP_HAND_OVER) {
+	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA) {
 		nft_return(r);
 		return;
 	}

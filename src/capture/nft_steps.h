@@ -23,6 +23,8 @@ struct nft_station {
 	bool asks; /* nothing is done but to return with what is to be handed
 		      over */
 	int cgroups; /* see cgroup_root */
+	const struct nft_how *via; /* who sends by an interface; NULL: that is
+				      handed over */
 	/* Only packets to these destinations (RTN_*) are meant; none: all. */
 	unsigned type[4];
 	unsigned types;

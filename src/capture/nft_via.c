@@ -19,6 +19,9 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_ipv4.h>
+#include <string.h>
+
+#include "rule/plan.h"
 
 #define FLOWS	  "via-flows"
 #define FLOWS_MAX 65536
@@ -30,6 +33,90 @@
 #define PRIORITY_OUT (NF_IP_PRI_NAT_SRC - 10)
 /* Zones: of what follows a SYN, and behind it of each device. */
 #define ZONE 0x5300
+
+/* Behind the host's own translations, too. */
+#define PRIORITY_LEFT 300
+
+/*
+ * What the kernel sends by an interface on its own needs no device of ours: it
+ * is routed again in the output hook, by a mark of the interface, and tracked
+ * once, with its translation. The number of the interface stands in four bits
+ * that are none of ours.
+ */
+static uint32_t mark_of(const struct nft_how *how, unsigned i)
+{
+	return nft_via_mark(how->divert, how->divert | how->seen, i);
+}
+
+uint32_t nft_via_mark(uint32_t divert, uint32_t both, unsigned i)
+{
+	unsigned shift = 0;
+
+	while (both & 0xfu << shift)
+		shift += 4;
+	return divert | (uint32_t)(i + 1) << shift;
+}
+
+bool nft_sends_by(const struct nft_how *how)
+{
+	return how->vias && !how->notrack && plan_sends_by(how->plan, NULL);
+}
+
+/* In a chain of this hook nothing is routed again: the mark changes once
+ * more. */
+void nft_via_send(struct nft_rule *r, const struct nft_how *how,
+		  const char *interface)
+{
+	unsigned i = 0;
+
+	while (i < how->vias && strcmp(how->via[i], interface))
+		i++;
+	if (i == how->vias || how->via_lost & 1u << i) {
+		nft_drop(r);
+		return;
+	}
+	nft_mark_set(r, how->seen | mark_of(how, i));
+	nft_accept(r);
+}
+
+void nft_via_divert(struct nft_chain *c, const struct nft_how *how)
+{
+	struct nft_rule *r;
+
+	for (unsigned i = 0; i < how->vias; i++) {
+		r = nft_rule_add(c);
+		nft_mark_is(r, how->seen | mark_of(how, i));
+		nft_mark_set(r, mark_of(how, i));
+	}
+}
+
+/* It left by its interface, with an address of it, or it does not leave. A
+ * connection that was there before has the old one. */
+static void left(struct nft_plan *p, const struct nft_how *how)
+{
+	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "via-left",
+		.type = "filter",
+		.hook = NF_INET_POST_ROUTING,
+		.hook_name = "postrouting",
+		.priority = PRIORITY_LEFT,
+		.priority_name = "300",
+	});
+	struct nft_rule *r;
+
+	for (unsigned i = 0; i < how->vias; i++) {
+		r = nft_rule_add(c);
+		nft_mark_is(r, mark_of(how, i));
+		nft_oifname(r, how->via[i]);
+		nft_saddr_of_oif(r);
+		nft_mark_set(r, how->seen);
+		nft_accept(r);
+		r = nft_rule_add(c);
+		nft_mark_is(r, mark_of(how, i));
+		nft_drop(r);
+	}
+}
 
 static struct nft_chain *at_raw(struct nft_plan *p, uint32_t hook,
 				const char *name, const char *hook_name)
@@ -89,6 +176,15 @@ void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
 	r = nft_rule_add(c);
 	nft_iifname(r, NFT_VIA_DEVICES);
 	nft_masquerade(r);
+	if (!nft_sends_by(how))
+		return;
+	for (unsigned i = 0; i < how->vias; i++) {
+		r = nft_rule_add(c);
+		nft_mark_is(r, mark_of(how, i));
+		nft_oifname(r, how->via[i]);
+		nft_masquerade(r);
+	}
+	left(p, how);
 }
 
 /* nft's numbers for ipv4_addr and inet_service, and how it joins them. */

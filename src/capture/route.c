@@ -133,26 +133,31 @@ int rule_drop(struct netlink *rt, const struct capture_config *cfg,
 }
 
 static struct rule by_device(const struct capture_config *cfg,
-			     const char *dev, uint32_t table)
+			     const char *dev, uint32_t mark, uint32_t table)
 {
-	struct rule rule = { .pref = cfg->pref, .table = table };
+	struct rule rule = { .pref = cfg->pref,
+			     .mark = mark,
+			     .mask = UINT32_MAX,
+			     .table = table };
 
 	snprintf(rule.dev, sizeof(rule.dev), "%s", dev);
 	return rule;
 }
 
 int via_rule_put(struct netlink *rt, const struct capture_config *cfg,
-		 const char *dev, uint32_t table, struct error *err)
+		 const char *dev, uint32_t mark, uint32_t table,
+		 struct error *err)
 {
-	const struct rule rule = by_device(cfg, dev, table);
+	const struct rule rule = by_device(cfg, dev, mark, table);
 
 	return rule_add(rt, &rule, err);
 }
 
 int via_rule_drop(struct netlink *rt, const struct capture_config *cfg,
-		  const char *dev, uint32_t table, struct error *err)
+		  const char *dev, uint32_t mark, uint32_t table,
+		  struct error *err)
 {
-	const struct rule rule = by_device(cfg, dev, table);
+	const struct rule rule = by_device(cfg, dev, mark, table);
 
 	return rule_remove(rt, &rule, err);
 }

@@ -10,6 +10,8 @@
 
 #include "rule/plan.h"
 
+#include "rule/plan.h"
+
 /* Without privilege nftables says nothing: then as if nobody minded. */
 static enum capture_mode guess(struct capture *c)
 {
@@ -44,6 +46,14 @@ static int print(struct capture *c, FILE *f)
 			   "dropped\n",
 			c->cfg.pref, i, via_table(&c->cfg, i),
 			CAPTURE_PROTOCOL, c->cfg.via[i]);
+	for (unsigned i = 0; i < c->cfg.vias; i++)
+		if (plan_sends_by(c->cfg.plan, c->cfg.via[i]))
+			fprintf(f, "# ip rule add pref %" PRIu32
+				   " fwmark 0x%" PRIx32 " lookup %" PRIu32
+				   " protocol %d\n",
+				c->cfg.pref,
+				nft_via_mark(c->cfg.mark, c->cfg.mask, i),
+				via_table(&c->cfg, i), CAPTURE_PROTOCOL);
 	return nft_print(&c->how, list, c->ports, f);
 }
 

@@ -11,6 +11,8 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "rule/plan.h"
+
 #define VIA_MTU	      65535
 #define VIA_QUEUE_LEN 1000
 
@@ -117,13 +119,25 @@ static void judge(const struct via_port *v, const struct via_sight *s,
 		*why = '\0';
 }
 
+/* Then the kernel need not find out that there is no route. */
+static int mark_lost(struct capture *c, const struct via_port *v,
+		     struct error *err)
+{
+	unsigned bit = 1u << (v - c->via), was = c->how.via_lost;
+
+	c->how.via_lost = *v->pub.why ? was | bit : was & ~bit;
+	return c->up && c->how.via_lost != was ?
+		       nft_change(c->nft, &c->how, err) :
+		       0;
+}
+
 /* all: routes of ours may have gone without a word. */
 static int follow(struct capture *c, struct via_port *v, bool all,
 		  struct error *err)
 {
 	char why[sizeof(v->pub.why)];
 	struct via_sight s;
-	int r = via_look(&c->rt, v->pub.name, &s);
+	int m, r = via_look(&c->rt, v->pub.name, &s);
 
 	if (r)
 		return error_set(err, r, "looking at %s: %s", v->pub.name,
@@ -141,6 +155,8 @@ static int follow(struct capture *c, struct via_port *v, bool all,
 		return r;
 	memcpy(v->pub.why, why, sizeof(why));
 	v->told = true;
+	m = mark_lost(c, v, r ? NULL : err);
+	r = r ? r : m;
 	if (c->ev.via)
 		c->ev.via(c->ev.arg, &v->pub);
 	return r;
@@ -152,6 +168,18 @@ static bool is_ours(const struct capture *c, const char *name)
 {
 	return !strcmp(name, c->dev) || !strncmp(name, "slo", 3) ||
 	       !strncmp(name, "sli", 3) || !strncmp(name, "slv", 3);
+}
+
+/* What comes from its device goes to its table, and what the kernel has sent
+ * there on its own. What is there already is fine. */
+static int rules_put(struct capture *c, const struct via_port *v,
+		     struct error *err)
+{
+	int r = via_rule_put(&c->rt, &c->cfg, v->dev, 0, v->table, err);
+
+	if ((!r || r == -EEXIST) && plan_sends_by(c->cfg.plan, v->pub.name))
+		r = via_rule_put(&c->rt, &c->cfg, "", v->mark, v->table, err);
+	return r == -EEXIST ? 0 : r;
 }
 
 static int add(struct capture *c, const char *name, struct error *err)
@@ -176,10 +204,12 @@ static int add(struct capture *c, const char *name, struct error *err)
 	if (r)
 		return r;
 	v->owned = true;
+	memcpy(c->how.via[c->vias - 1], v->pub.name, IFNAMSIZ);
+	v->mark = nft_via_mark(c->cfg.mark, c->cfg.mask, c->vias - 1);
 	/* First the end of the table, so that there is no way past it. */
 	r = via_route_put(&c->rt, v->table, 0, NULL, err);
 	if (!r)
-		r = via_rule_put(&c->rt, &c->cfg, v->dev, v->table, err);
+		r = rules_put(c, v, err);
 	if (!r)
 		r = device_open(c, v, err);
 	return r;
@@ -195,7 +225,10 @@ static int remove_last(struct capture *c, struct error *err)
 	device_close(c, v);
 	if (!v->owned)
 		return 0;
-	first = via_rule_drop(&c->rt, &c->cfg, v->dev, v->table, err);
+	first = via_rule_drop(&c->rt, &c->cfg, v->dev, 0, v->table, err);
+	r = via_rule_drop(&c->rt, &c->cfg, "", v->mark, v->table,
+			  first ? NULL : err);
+	first = first ? first : r;
 	r = routes_change(c, v, &none, false, first ? NULL : err);
 	first = first ? first : r;
 	r = via_route_drop(&c->rt, v->table, 0, NULL, first ? NULL : err);
@@ -241,10 +274,7 @@ int vias_follow(struct capture *c, bool all, struct error *err)
 			r = via_route_put(&c->rt, v->table, 0, NULL,
 					  first ? NULL : err);
 			if (!r)
-				r = via_rule_put(&c->rt, &c->cfg, v->dev,
-						 v->table,
-						 first ? NULL : err);
-			r = r == -EEXIST ? 0 : r;
+				r = rules_put(c, v, first ? NULL : err);
 		}
 		if (!r)
 			r = follow(c, v, all, first ? NULL : err);

@@ -492,6 +492,7 @@ int supervisor_plan(const struct supervisor_config *cfg,
 		    struct error *err)
 {
 	const struct plan_options o = {.sets = true,
+				       .via = true,
 				       .cut = !cfg->capture.offload};
 	int r = plan_make(plan, rs, &o);
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The kernel tries one after another; from here on our index is faster. */
 #define PLAN_STEPS_MAX 256
@@ -109,6 +110,33 @@ static bool can_rewrite(const struct maker *m, const struct rule *r,
 	return true;
 }
 
+static bool lists_meet(const struct plan_steps *a, const struct plan_steps *b,
+		       bool rewrite)
+{
+	const struct plan_meeting how = {.rewrite = rewrite};
+
+	for (uint32_t i = 0; i < a->count; i++)
+		for (uint32_t k = 0; k < b->count; k++)
+			if (plan_may_meet(&a->step[i], &b->step[k], how))
+				return true;
+	return false;
+}
+
+/* All of a connection has to go the same way: none of it by us, who must not
+ * get any of it because of a rule before this one. */
+static bool can_send_by(const struct maker *m, const struct rule *r)
+{
+	if (!m->o->via || r->rewrite || !m->of[r->index].exact)
+		return false;
+	for (const struct rule *o = m->rs->first; o != r; o = o->next)
+		if ((o->where || o->action ||
+		     o->constant.kind == VERDICT_NONE ||
+		     !m->of[o->index].exact) &&
+		    lists_meet(&m->of[o->index], &m->of[r->index], true))
+			return false;
+	return true;
+}
+
 /* Whether the rule would do if nobody came after it. */
 static enum plan_why judge(const struct maker *m, const struct rule *r)
 {
@@ -123,6 +151,10 @@ static enum plan_why judge(const struct maker *m, const struct rule *r)
 	case VERDICT_ACCEPT:
 	case VERDICT_DROP:
 		break;
+	case VERDICT_VIA:
+		if (can_send_by(m, r))
+			break;
+		return PLAN_WHY_VERDICT;
 	default:
 		return PLAN_WHY_VERDICT;
 	}
@@ -137,18 +169,6 @@ static enum plan_why judge(const struct maker *m, const struct rule *r)
 }
 
 /* ---- who comes after it -------------------------------------------------- */
-
-static bool lists_meet(const struct plan_steps *a, const struct plan_steps *b,
-		       bool rewrite)
-{
-	const struct plan_meeting how = {.rewrite = rewrite};
-
-	for (uint32_t i = 0; i < a->count; i++)
-		for (uint32_t k = 0; k < b->count; k++)
-			if (plan_may_meet(&a->step[i], &b->step[k], how))
-				return true;
-	return false;
-}
 
 /* A drop ends all; else a packet may be wanted by a later rule, be it that it
  * goes on to it, or that it belongs to a connection that is looked at. */
@@ -210,6 +230,8 @@ static enum step_act act_of(const struct rule *r, enum plan_why why)
 		return STEP_ACCEPT;
 	case VERDICT_DROP:
 		return STEP_DROP;
+	case VERDICT_VIA:
+		return STEP_VIA;
 	default:
 		return STEP_GO_ON;
 	}
@@ -334,6 +356,16 @@ out:
 	}
 	*plan = m.plan;
 	return r;
+}
+
+bool plan_sends_by(const struct plan *plan, const char *interface)
+{
+	for (uint32_t i = 0; plan && i < plan->steps; i++)
+		if (plan->step[i].act == STEP_VIA &&
+		    (!interface ||
+		     !strcmp(plan->step[i].rule->constant.via, interface)))
+			return true;
+	return false;
 }
 
 bool plan_hands_over_all(const struct plan *plan, enum packet_dir dir)

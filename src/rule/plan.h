@@ -41,6 +41,7 @@ enum step_act {
 	STEP_HAND_OVER, /* to whoever tries all rules */
 	STEP_ACCEPT,
 	STEP_DROP,
+	STEP_VIA,   /* it goes by the interface rule->constant.via */
 	STEP_GO_ON, /* it was only counted or rewritten */
 };
 
@@ -84,10 +85,14 @@ struct plan {
 
 struct plan_options {
 	bool sets; /* sets are held in the kernel as well */
+	bool via;  /* it can send by an interface */
 	/* A packet that stands for several is cut before we see it, but not
 	 * before the kernel does: what they do not share is left to us. */
 	bool cut;
 };
+
+/* True if a step is STEP_VIA, by that interface unless it is NULL. */
+bool plan_sends_by(const struct plan *plan, const char *interface);
 
 /* 0 or -ENOMEM. The plan borrows from rs, which must stay as it is. */
 int plan_make(struct plan **plan, const struct ruleset *rs,

@@ -67,6 +67,8 @@ static const char *const lines[] = {
 	"user=5-4294967294 : DROP",
 	"user=0-5 group=7 dport=25 : DROP",
 	"group=!0,!7 : function",
+	"dst=10.0.0.0/8 proto=tcp : VIA",
+	"user=7 : VIA",
 };
 
 /* Of these nft reads back the same in other words. */
@@ -77,7 +79,7 @@ static const char *const others[] = {
 
 static struct plan *plan_of(struct ruleset **rs, const char *line)
 {
-	const struct plan_options o = { .sets = true };
+	const struct plan_options o = { .sets = true, .via = true };
 	struct plan *p;
 
 	*rs = ruleset_new();
@@ -117,7 +119,7 @@ static void nft_reads_back_what_we_say(void **state)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		struct nft_how how = {
 			.dev = "tun0", .divert = 0x1000, .seen = 0x2000,
-			.route = true,
+			.route = true, .vias = 2, .via = { "wg1", "wg0" },
 		};
 		struct error err = { "" };
 		struct ruleset *rs;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A rule as a line: conditions KEY=VALUE, then ':' and what is done: rewrites
- * KEY=VALUE, and ACCEPT, DROP, REJECT, "function", or "connection" for a
+ * KEY=VALUE, and ACCEPT, DROP, REJECT, VIA, "function", or "connection" for a
  * function that wants all of it. A value "@" is rule_line_set. Included behind
  * cmocka.h, by one file a program.
  */
@@ -47,7 +47,9 @@ static inline void rule_line_action(struct rule *r, char *word)
 	} else if (!value) {
 		r->constant.kind = !strcmp(word, "DROP")     ? VERDICT_DROP
 				   : !strcmp(word, "ACCEPT") ? VERDICT_ACCEPT
+				   : !strcmp(word, "VIA")    ? VERDICT_VIA
 							     : VERDICT_REJECT;
+		r->constant.via = "wg0";
 	} else {
 		*value++ = '\0';
 		key = rewrite_key_parse(word, &err);

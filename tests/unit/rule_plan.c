@@ -48,7 +48,7 @@ static void print_term(const struct plan_term *t, FILE *f)
 static char *printed(const struct plan *p)
 {
 	static const char *const acts[] = {"hand over", "accept", "drop",
-					   "go on"};
+					   "via", "go on"};
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
@@ -203,6 +203,31 @@ static void rules_become_steps(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(plans); i++)
 		check(plans[i].rules, &o, plans[i].plan);
+}
+
+/* All of a connection goes one way, so nobody of us may get a part of it. */
+static void an_interface_is_chosen_in_the_kernel_or_by_us(void **state)
+{
+	static const char *const lines[][4] = {
+		{"dst=10.0.0.0/8 : VIA", NULL, "via dst=167772160-184549375"},
+		{"proto=tcp : VIA", "proto=udp : function",
+		 "via proto=6 | hand over proto=17"},
+		{"dst=1.1.1.1 : ACCEPT", "proto=tcp : VIA",
+		 "accept dst=16843009 | via proto=6"},
+		{"proto=udp : function", "proto=tcp : VIA",
+		 "hand over proto=17 | via proto=6"},
+		{"tcp_flags=S/SA : function", "proto=tcp : VIA",
+		 "hand over proto=6 tcp_flags=2/12 | hand over proto=6"},
+		{"proto=tcp : ttl=9 VIA", NULL, "hand over proto=6"},
+	};
+	const struct plan_options o = {.sets = true, .via = true};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		const char *const rules[4] = {lines[i][0], lines[i][1]};
+
+		check(rules, &o, lines[i][2]);
+	}
 }
 
 static void what_differs_once_it_is_cut_is_left_out(void **state)
@@ -441,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_become_steps),
+		cmocka_unit_test(an_interface_is_chosen_in_the_kernel_or_by_us),
 		cmocka_unit_test(what_differs_once_it_is_cut_is_left_out),
 		cmocka_unit_test(a_set_that_the_kernel_has_not_is_left_out),
 		cmocka_unit_test(who_sends_follows_from_what_is_handed_over),
