@@ -387,6 +387,10 @@ int script_flow_end(struct script *s, struct packet *p, struct verdict *v)
 		return 0;
 	if (fs->flow)
 		note_name(fs, p);
+	/* What comes to no rule any more would go its old way. */
+	if (fs->flow && v->kind == VERDICT_VIA &&
+	    fs->flow->verdict == VERDICT_ACCEPT)
+		fs->flow->verdict = VERDICT_NONE;
 	if (fs->drop)
 		v->kind = VERDICT_DROP;
 	else if (fs->flow && fs->fp.tcp && !end_tcp(s, p, &failed))

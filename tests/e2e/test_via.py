@@ -302,6 +302,21 @@ def test_a_name_that_is_made_while_packets_run(host, way):
 
 
 @every_way
+def test_such_a_connection_is_not_bypassed(host, way):
+    """What does not come to us would go its old way."""
+    text = """
+        rule { name = "v", match = { dst = "198.51.100.0/24" },
+               action = function(pkt)
+                   pkt.flow:bypass()
+                   return via("up1") end }"""
+    with host.sluice(text, way=way), EchoServer(host.far, FAR, 80) as tcp:
+        with host.tcp((FAR, 80)) as c:
+            for _ in range(5):
+                echo_once(c)
+        assert {p[0] for p in tcp.peers} == {NEAR1}
+
+
+@every_way
 def test_names_without_end(host, way):
     """More than there may be are an error of the rule, which is accepted."""
     text = """
