@@ -173,9 +173,13 @@ static bool flows_by_route(const struct nft_how *how)
 
 static void flow_chains(struct nft_plan *p, const struct nft_how *how)
 {
+	struct nft_station at = { .seen = how->seen };
+
+	/* There those with a mark of somebody else's get here as well. */
+	if (tells(how))
+		at.within = how->divert | how->seen;
 	if (flows_by_route(how))
-		nft_flow_chain(p, NFPROTO_IPV4, FLOWS,
-			       &(struct nft_station){ .seen = how->seen });
+		nft_flow_chain(p, NFPROTO_IPV4, FLOWS, &at);
 	if (how->flows)
 		nft_flow_chain(p, NFPROTO_NETDEV, FLOWS,
 			       &(struct nft_station){ .seen = 0 });

@@ -324,6 +324,35 @@ rule { name = "r", match = { cgroup = "%s", proto = "udp", dport = %d },
 
 @needs_cgroups
 @every_way
+def test_a_held_connection_keeps_the_mark_of_others(host, group, way):
+    name = group(fresh())
+    text = """
+rule { name = "r", match = { cgroup = "%s", proto = "tcp" }, action = DROP }
+rule { name = "f", match = { proto = "udp", dport = %d },
+       action = function(pkt) pkt.flow:bypass() end }
+""" % (name, PORT)
+    host.near.nft("""
+table ip others {
+    counter marked { }
+    chain post {
+        type filter hook postrouting priority 0;
+        udp dport %d meta mark & 0xff == 0x40 counter name marked
+    }
+}
+""" % PORT)
+    with Ear(host) as ear, host.sluice(text, way=way) as s:
+        for _ in range(4):
+            nonce = os.urandom(16)
+            host.udp(nonce, (FAR, PORT), mark=0x40, src=("10.66.0.1", 20000))
+            assert ear.ttl(nonce) == 64
+        listed = host.run(["nft", "list", "counters", "table", "ip",
+                           "others"]).stdout
+        assert "packets 4 " in listed
+    assert "rule f: 1 packets" in s.stderr
+
+
+@needs_cgroups
+@every_way
 def test_a_cgroup_may_come_later_and_come_again(host, group, way):
     name = fresh()
     text = 'rule { name = "r", match = { cgroup = "%s", proto = "udp", dport ' \
