@@ -22,8 +22,8 @@
 #include "capture/nft_batch.h"
 #include "capture/nft_expr.h"
 
-/* 65,536 connections; a hash table that grows with what is in it. */
-#define MEMBERS_MAX 131072
+/* 32,768 connections; a hash table that grows with what is in it. */
+#define MEMBERS_MAX 65536
 
 /* nft's numbers for inet_proto, ipv4_addr, inet_service, and how they are
  * joined; each part of a key takes four bytes. */

@@ -165,13 +165,10 @@ static struct flow *find(struct flow_table *t, const char *text, int64_t now)
 	return flow_find(t, &fp, now);
 }
 
-static unsigned idlers;
-
 static void note_idle(void *arg, struct flow *f)
 {
 	(void)arg;
-	(void)f;
-	idlers++;
+	fail_msg("port %u is held by nobody", f->key.end[0].port);
 }
 
 static struct flow_table *table(uint32_t size)
