@@ -30,14 +30,10 @@ enum capture_mode { CAPTURE_AUTO, CAPTURE_ROUTE, CAPTURE_WIRE };
 struct plan;
 
 /* A connection of TCP or UDP over IPv4. */
-enum capture_hold {
-	CAPTURE_NOT, /* its packets come here */
-	CAPTURE_BYPASS, /* they are let by */
-	CAPTURE_DROP,
-};
 struct capture_flow {
 	uint8_t proto;
-	uint8_t hold; /* enum capture_hold */
+	bool hold; /* its packets do not come here, but are let by, or: */
+	bool drop; /* dropped; without hold: if they were */
 	struct address end[2];
 	uint16_t port[2]; /* theirs */
 };
@@ -200,7 +196,8 @@ int capture_set_changed(struct capture *c, const struct set *s,
 /*
  * While it is up, and was opened for flows: what becomes of packets of these
  * connections, but for TCP's SYN, FIN and RST, and fragments, which come in
- * any case. Each connection once. For want of place some may come all the
+ * any case. Each connection once, or once with drop and once without; one is
+ * held in one way only. For want of place some may come all the
  * same.
  */
 int capture_flows(struct capture *c, const struct capture_flow *list,

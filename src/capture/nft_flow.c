@@ -207,37 +207,35 @@ static struct nlattr *open_message(char *room, uint16_t type, uint8_t family,
 	return mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 }
 
-static bool belongs(const struct capture_flow *f, unsigned set)
-{
-	return f->hold == (set ? CAPTURE_DROP : CAPTURE_BYPASS);
-}
-
-/* Those that come, or those that must not be there. */
+/* Those of list that are meant for a set: all, or those that go. */
 static void put_members(struct netlink_batch *b, uint16_t type,
 			uint8_t family, unsigned set,
 			const struct capture_flow *list, unsigned count)
 {
-	bool add = type == NFT_MSG_NEWSETELEM, any = false;
-	char *room = netlink_batch_room(b);
-	struct nlattr *end;
+	bool add = type == NFT_MSG_NEWSETELEM;
+	struct nlattr *end = NULL;
+	char *room = NULL;
 
-	if (!room)
-		return;
-	end = open_message(room, type, family, names[set]);
 	for (unsigned i = 0; i < count; i++) {
-		if (!add && belongs(&list[i], set))
+		if (list[i].drop != set || (!add && list[i].hold))
 			continue;
-		any = true;
+		if (!room) {
+			room = netlink_batch_room(b);
+			if (!room)
+				return;
+			end = open_message(room, type, family, names[set]);
+		}
 		for (unsigned from = 0; from < 2; from++)
 			put_key((void *)room, &list[i], from);
 	}
+	if (!room)
+		return;
 	mnl_attr_nest_end((void *)room, end);
-	if (any)
-		netlink_batch_add(b, "connections in set %s " NFT_TABLE " %s",
-				  nft_family_name(family), names[set]);
+	netlink_batch_add(b, "connections in set %s " NFT_TABLE " %s",
+			  nft_family_name(family), names[set]);
 }
 
-/* What is not there, or has gone by itself, cannot be taken away: so all are
+/* What is not there, or not in this table, cannot be taken away: so all are
  * added before. */
 static int change(struct netlink *nl, const struct capture_flow *list,
 		  unsigned count, struct error *err)
@@ -258,13 +256,11 @@ static int change(struct netlink *nl, const struct capture_flow *list,
 	return r;
 }
 
-/* One direction of one in one set. */
+/* One direction of one in one table. */
 static int change_one(struct netlink *nl, const struct capture_flow *f,
-		      unsigned from, unsigned family, unsigned set,
-		      struct error *err)
+		      unsigned from, unsigned family, struct error *err)
 {
-	bool add = belongs(f, set);
-	uint16_t type = add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
+	uint16_t type = f->hold ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
 	struct netlink_batch b = NETLINK_BATCH_NONE;
 	struct nlattr *end;
 	char *room;
@@ -273,12 +269,13 @@ static int change_one(struct netlink *nl, const struct capture_flow *f,
 	nft_put_begin(&b);
 	room = netlink_batch_room(&b);
 	if (room) {
-		end = open_message(room, type, families[family], names[set]);
+		end = open_message(room, type, families[family],
+				   names[f->drop]);
 		put_key((void *)room, f, from);
 		mnl_attr_nest_end((void *)room, end);
 		netlink_batch_add(&b, "connection in set %s " NFT_TABLE " %s",
 				  nft_family_name(families[family]),
-				  names[set]);
+				  names[f->drop]);
 	}
 	nft_put_end(&b);
 	r = netlink_batch_send(nl, &b, err);
@@ -296,9 +293,9 @@ int nft_flows_change(struct netlink *nl, const struct capture_flow *list,
 	/* The set is full. What has to go goes, what finds no place comes to
 	 * the rules. */
 	r = 0;
-	for (unsigned i = 0; i < count * 2 * FAMILIES * 2; i++) {
-		one = change_one(nl, &list[i / (4 * FAMILIES)], i & 1,
-				 i / 4 % FAMILIES, i / 2 & 1, err);
+	for (unsigned i = 0; i < count * 2 * FAMILIES; i++) {
+		one = change_one(nl, &list[i / (2 * FAMILIES)], i & 1,
+				 i / 2 % FAMILIES, err);
 		r = one ? one : r;
 	}
 	return r;

@@ -33,7 +33,7 @@ static void send_some(struct handoff *h, int64_t end)
 }
 
 void handoff_put(struct handoff *h, enum message_what what,
-		 const struct script_flow *f)
+		 const struct script_flow *f, bool drop)
 {
 	int64_t now = clock_monotonic();
 	struct message_flow *m;
@@ -51,7 +51,8 @@ void handoff_put(struct handoff *h, enum message_what what,
 	if (!h->count)
 		h->due = now + SOON;
 	m = &h->waits[h->count++];
-	*m = (struct message_flow){.what = (uint8_t)what, .proto = f->proto};
+	*m = (struct message_flow){
+		.what = (uint8_t)what, .proto = f->proto, .drop = drop};
 	for (int i = 0; i < 2; i++) {
 		m->end[i] = f->end[i];
 		m->port[i] = f->port[i];

@@ -21,8 +21,9 @@ struct handoff {
 	struct message_flow waits[HANDOFF_MAX];
 };
 
+/* drop: its packets are, or were, dropped and not let by. */
 void handoff_put(struct handoff *h, enum message_what what,
-		 const struct script_flow *f);
+		 const struct script_flow *f, bool drop);
 
 /* Tells what has waited long enough. ns until there is more to tell, -1:
  * nothing waits. */

@@ -113,9 +113,8 @@ struct message_set {
 
 enum message_what {
 	/* to the supervisor */
-	MESSAGE_BYPASS,	 /* let its packets by */
-	MESSAGE_DROP,	 /* drop them */
-	MESSAGE_RELEASE, /* bring them here */
+	MESSAGE_HOLD,	 /* its packets need not come: let them by, or drop */
+	MESSAGE_RELEASE, /* they have to again */
 	MESSAGE_ASK,	 /* how many were there? */
 	/* to the worker */
 	MESSAGE_COUNTED,
@@ -124,6 +123,7 @@ enum message_what {
 struct message_flow {
 	uint8_t what;
 	uint8_t proto;
+	uint8_t drop;
 	uint16_t port[2];
 	struct address end[2];
 	uint64_t packets; /* COUNTED */

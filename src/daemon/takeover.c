@@ -26,22 +26,10 @@ static bool is_sound(const struct message_flow *m)
 	       m->port[1];
 }
 
-static enum capture_hold hold_of(const struct message_flow *m)
-{
-	switch (m->what) {
-	case MESSAGE_BYPASS:
-		return CAPTURE_BYPASS;
-	case MESSAGE_DROP:
-		return CAPTURE_DROP;
-	default:
-		return CAPTURE_NOT;
-	}
-}
-
 static bool is_same(const struct capture_flow *a, const struct capture_flow *b)
 {
-	return a->proto == b->proto && a->port[0] == b->port[0] &&
-	       a->port[1] == b->port[1] &&
+	return a->proto == b->proto && a->drop == b->drop &&
+	       a->port[0] == b->port[0] && a->port[1] == b->port[1] &&
 	       !address_compare(&a->end[0], &b->end[0]) &&
 	       !address_compare(&a->end[1], &b->end[1]);
 }
@@ -71,16 +59,17 @@ bool takeover_do(struct takeover *t, struct message_flows *m)
 		struct message_flow *one = &m->flow[i];
 		struct capture_flow f = {
 			.proto = one->proto,
-			.hold = (uint8_t)hold_of(one),
+			.hold = one->what == MESSAGE_HOLD,
+			.drop = one->drop != 0,
 			.end = {one->end[0], one->end[1]},
 			.port = {one->port[0], one->port[1]},
 		};
 
 		if (!is_sound(one))
 			continue;
-		if (one->what != MESSAGE_ASK) {
+		if (one->what == MESSAGE_HOLD || one->what == MESSAGE_RELEASE) {
 			n = note(list, n, &f);
-		} else if (!capture_flow_count(t->capture, &f,
+		} else if (one->what == MESSAGE_ASK && !capture_flow_count(t->capture, &f,
 					       &one->packets)) {
 			m->flow[answers] = *one;
 			m->flow[answers++].what = MESSAGE_COUNTED;

@@ -110,27 +110,28 @@ static void unexpect_from_supervisor(void *arg, uint8_t proto, uint16_t port)
 }
 
 static void hand_off(void *arg, enum message_what what,
-		     const struct script_flow *f)
+		     const struct script_flow *f, bool drop)
 {
 	struct worker *w = ((struct path *)arg)->event_arg;
 
-	handoff_put(&w->handoff, what, f);
+	handoff_put(&w->handoff, what, f, drop);
 }
 
 static void hold_by_supervisor(void *arg, const struct script_flow *f,
 			       bool accept)
 {
-	hand_off(arg, accept ? MESSAGE_BYPASS : MESSAGE_DROP, f);
+	hand_off(arg, MESSAGE_HOLD, f, !accept);
 }
 
-static void release_by_supervisor(void *arg, const struct script_flow *f)
+static void release_by_supervisor(void *arg, const struct script_flow *f,
+				  bool accept)
 {
-	hand_off(arg, MESSAGE_RELEASE, f);
+	hand_off(arg, MESSAGE_RELEASE, f, !accept);
 }
 
 static void ask_supervisor(void *arg, const struct script_flow *f)
 {
-	hand_off(arg, MESSAGE_ASK, f);
+	hand_off(arg, MESSAGE_ASK, f, false);
 }
 
 /* The packet as it would be sent, for a file. */

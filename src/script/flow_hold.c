@@ -78,7 +78,8 @@ void hold_end(struct script_flows *fs, struct flow *f)
 	named = flow_of_key(&f->key);
 	flow_hold(fs->table, f, false, f->last);
 	if (host->release)
-		host->release(host->arg, &named);
+		host->release(host->arg, &named,
+			      f->verdict == VERDICT_ACCEPT);
 }
 
 void hold_idle(void *arg, struct flow *f)

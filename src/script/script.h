@@ -78,7 +78,7 @@ struct script_host {
 	 * come in any case.
 	 */
 	void (*hold)(void *arg, const struct script_flow *f, bool accept);
-	void (*release)(void *arg, const struct script_flow *f);
+	void (*release)(void *arg, const struct script_flow *f, bool accept);
 	void (*ask)(void *arg, const struct script_flow *f);
 };
 

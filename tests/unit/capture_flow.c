@@ -40,14 +40,17 @@ static struct nft *up(void)
 	return n;
 }
 
-static struct capture_flow flow(uint8_t proto, uint32_t number, uint8_t hold)
+enum { LET_BY, DROPPED, LET_GO, DROPPED_NO_MORE };
+
+static struct capture_flow flow(uint8_t proto, uint32_t number, int what)
 {
 	uint8_t b[4] = { 10, (uint8_t)(number >> 16), (uint8_t)(number >> 8),
 			 (uint8_t)number };
 
 	return (struct capture_flow){
 		.proto = proto,
-		.hold = hold,
+		.hold = what == LET_BY || what == DROPPED,
+		.drop = what == DROPPED || what == DROPPED_NO_MORE,
 		.end = { address_v4(b),
 			 address_v4((const uint8_t[]){ 192, 0, 2, 1 }) },
 		.port = { 1234, 80 },
@@ -63,9 +66,9 @@ static void put(struct nft *n, const struct capture_flow *list, unsigned count)
 }
 
 static void put_one(struct nft *n, uint8_t proto, uint32_t number,
-		    uint8_t hold)
+		    int what)
 {
-	struct capture_flow f = flow(proto, number, hold);
+	struct capture_flow f = flow(proto, number, what);
 
 	put(n, &f, 1);
 }
@@ -113,20 +116,22 @@ static void a_connection_is_held_in_both_directions(void **state)
 	(void)state;
 	space_enter();
 	n = up();
-	put_one(n, 6, 1, CAPTURE_BYPASS);
+	put_one(n, 6, 1, LET_BY);
 	assert_members("bypassed", both);
 	assert_members("dropped", none);
 	/* Said again, nothing changes. */
-	put_one(n, 6, 1, CAPTURE_BYPASS);
+	put_one(n, 6, 1, LET_BY);
 	assert_members("bypassed", both);
-	put_one(n, 6, 1, CAPTURE_DROP);
+	put_one(n, 6, 1, LET_GO);
+	assert_members("bypassed", none);
+	put_one(n, 6, 1, DROPPED);
 	assert_members("dropped", both);
 	assert_members("bypassed", none);
-	put_one(n, 6, 1, CAPTURE_NOT);
+	put_one(n, 6, 1, DROPPED_NO_MORE);
 	assert_members("dropped", none);
 	/* What is not there can be taken away as well. */
-	put_one(n, 6, 1, CAPTURE_NOT);
-	put_one(n, 6, 2, CAPTURE_NOT);
+	put_one(n, 6, 1, DROPPED_NO_MORE);
+	put_one(n, 6, 2, LET_GO);
 	assert_members("bypassed", none);
 	nft_close(n);
 }
@@ -134,9 +139,9 @@ static void a_connection_is_held_in_both_directions(void **state)
 static void several_change_at_once(void **state)
 {
 	struct capture_flow list[] = {
-		flow(6, 1, CAPTURE_BYPASS),
-		flow(17, 2, CAPTURE_DROP),
-		flow(6, 3, CAPTURE_NOT),
+		flow(6, 1, LET_BY),
+		flow(17, 2, DROPPED),
+		flow(6, 3, LET_GO),
 	};
 	struct error err;
 	struct nft *n;
@@ -147,8 +152,8 @@ static void several_change_at_once(void **state)
 	put(n, list, 3);
 	assert_members("bypassed", both);
 	assert_members("dropped", none); /* of TCP */
-	list[0].hold = CAPTURE_NOT;
-	list[2].hold = CAPTURE_DROP;
+	list[0].hold = false;
+	list[2] = flow(6, 3, DROPPED);
 	put(n, list, 3);
 	assert_members("bypassed", none);
 	/* And all of them go. */
@@ -178,7 +183,7 @@ static void send_some(int count)
 
 static void a_connection_counts_its_packets(void **state)
 {
-	struct capture_flow f = flow(17, 1, CAPTURE_BYPASS);
+	struct capture_flow f = flow(17, 1, LET_BY);
 	uint64_t count = 1;
 	struct nft *n;
 
@@ -197,7 +202,7 @@ static void a_connection_counts_its_packets(void **state)
 	send_some(5);
 	assert_int_equal(nft_flow(n, &f, &count), 0);
 	assert_int_equal(count, 5);
-	f.hold = CAPTURE_NOT;
+	f.hold = false;
 	put(n, &f, 1);
 	send_some(2);
 	assert_int_equal(nft_flow(n, &f, &count), 0);
@@ -229,15 +234,15 @@ static void a_full_set_takes_no_more_and_gives_what_it_has(void **state)
 	n = up();
 	for (uint32_t i = 0; i < PLACES; i += AT_ONCE) {
 		for (uint32_t k = 0; k < AT_ONCE; k++)
-			list[k] = flow(6, i + k, CAPTURE_BYPASS);
+			list[k] = flow(6, i + k, LET_BY);
 		put(n, list, AT_ONCE);
 	}
 	/* Two that find no place, and one that makes one. */
-	list[0] = flow(6, PLACES, CAPTURE_BYPASS);
-	list[1] = flow(6, 1, CAPTURE_NOT);
+	list[0] = flow(6, PLACES, LET_BY);
+	list[1] = flow(6, 1, LET_GO);
 	put(n, list, 2);
-	put_one(n, 6, PLACES + 1, CAPTURE_BYPASS);
-	put_one(n, 6, PLACES + 2, CAPTURE_BYPASS);
+	put_one(n, 6, PLACES + 1, LET_BY);
+	put_one(n, 6, PLACES + 2, LET_BY);
 	assert_in_range(lines_of("netdev"), 2 * PLACES - 2, 2 * PLACES);
 	nft_close(n);
 }

@@ -36,10 +36,10 @@ static void on_hold(void *arg, const struct script_flow *f, bool accept)
 	note_flow(accept ? "bypass" : "drop", f);
 }
 
-static void on_release(void *arg, const struct script_flow *f)
+static void on_release(void *arg, const struct script_flow *f, bool accept)
 {
 	(void)arg;
-	note_flow("release", f);
+	note_flow(accept ? "release" : "undrop", f);
 }
 
 static void on_ask(void *arg, const struct script_flow *f)
@@ -231,7 +231,7 @@ static void a_later_decision_takes_the_place_of_the_first(void **state)
 	/* Its bytes are wanted. */
 	packet("udp 1:10 > 2:31");
 	packet("tcp 1:10 > 2:20 PA");
-	assert_diary("release 1:10-2:20|");
+	assert_diary("undrop 1:10-2:20|");
 	script_free(w.script);
 }
 
