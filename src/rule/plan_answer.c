@@ -27,6 +27,12 @@ bool plan_asks_cgroup(const struct plan *plan)
 	return false;
 }
 
+/* Only one of the hooks can send by an interface; the others hand over. */
+static bool hands_over(const struct plan_step *s)
+{
+	return s->act == STEP_HAND_OVER || s->act == STEP_VIA;
+}
+
 /* No packet that it is handed goes on to a later rule. */
 static bool decides(const struct plan *plan, const struct rule *r)
 {
@@ -68,7 +74,7 @@ static int answer_no(const struct plan *plan, const struct rule *r,
 	for (uint32_t i = 0; i < at; i++) {
 		const struct plan_step *s = &plan->step[i];
 
-		if (s->act == STEP_HAND_OVER && s->rule != r &&
+		if (hands_over(s) && s->rule != r &&
 		    !decides(plan, s->rule) && plan_may_meet(s, own, how))
 			return refuse(r, s,
 				      "before it may have the same packets "
@@ -121,7 +127,7 @@ static int answer_yes(const struct plan *plan, const struct rule *r,
 			.anybody = true,
 		};
 
-		if (s->act != STEP_HAND_OVER || s->rule == r ||
+		if (!hands_over(s) || s->rule == r ||
 		    (i < at && decides(plan, s->rule)) ||
 		    !plan_may_meet(s, own, how))
 			continue;
@@ -130,7 +136,8 @@ static int answer_yes(const struct plan *plan, const struct rule *r,
 	return 0;
 }
 
-static int answer(const struct plan *plan, const struct rule *r,
+/* yes: what is assumed of its packets here. */
+static int answer(const struct plan *plan, const struct rule *r, bool *yes,
 		  struct error *err)
 {
 	enum plan_why why = plan->rule[r->index].why;
@@ -145,11 +152,14 @@ static int answer(const struct plan *plan, const struct rule *r,
 			      "those come here, whosever they are; put it "
 			      "into a file of its own",
 			      err);
-	for (uint32_t i = 0; i < plan->steps && !ret; i++)
-		if (plan->step[i].rule == r)
-			ret = why == PLAN_WHY_KERNEL
-				      ? answer_no(plan, r, i, err)
-				      : answer_yes(plan, r, i, err);
+	*yes = false;
+	for (uint32_t i = 0; i < plan->steps && !ret; i++) {
+		if (plan->step[i].rule != r)
+			continue;
+		*yes = hands_over(&plan->step[i]);
+		ret = *yes ? answer_yes(plan, r, i, err)
+			   : answer_no(plan, r, i, err);
+	}
 	return ret;
 }
 
@@ -157,15 +167,15 @@ int plan_answer(const struct plan *plan, const struct ruleset *rs,
 		struct error *err)
 {
 	for (const struct rule *r = rs->first; r; r = r->next) {
+		bool yes = false;
 		int ret;
 
 		if (match_asks_kernel(r->match) == MATCH_KEYS)
 			continue;
-		ret = answer(plan, r, err);
+		ret = answer(plan, r, &yes, err);
 		if (ret)
 			return ret;
-		match_assume(r->match,
-			     plan->rule[r->index].why != PLAN_WHY_KERNEL);
+		match_assume(r->match, yes);
 	}
 	return 0;
 }

@@ -17,7 +17,7 @@ from scapy.layers.inet import IP, TCP, UDP
 
 from containers import Network
 from far import HttpServer, UdpServer
-from host import FAR, FENCE_RULE, GW0, NEAR0, THROUGH
+from host import FAR, FENCE_RULE, GW0, NEAR0, NEAR1, THROUGH
 from net import snapshot, snapshot_diff, wait_for
 from sluice import READY, assert_no_sanitizer_report, one_line, sluice
 
@@ -709,3 +709,26 @@ rule { name = "see", action = function(pkt) audit(pkt, pkt.dir) end }
     assert "unreachable" in errors[0], "of the datagram"
     assert "exceeded" in errors[1], "of the ping"
     assert "got b'x'" in r.stdout
+
+
+@every_way
+def test_a_user_is_sent_by_another_interface(host, way):
+    """By the kernel, and by us what the kernel leaves to us: what carries a
+    mark."""
+    text = 'rule { name = "v", match = { user = "nobody", proto = "udp", ' \
+        'dport = %d }, action = via("up1") }' % PORT
+    host.near.ip("route add default via 10.67.0.2 dev up1 metric 500")
+    marked = ["setpriv", "--reuid", "nobody", "--regid", "nogroup",
+              "--clear-groups", "--inh-caps", "+net_admin", "--ambient-caps",
+              "+net_admin", sys.executable, "-c", SEND.replace(
+                  "try:", "s.setsockopt(socket.SOL_SOCKET, 36, 0x40)\ntry:")]
+    with Ear(host) as ear, host.sluice(text, way=way):
+        def peer(nonce):
+            ear.ttl(nonce)
+            return ear.server.with_data(nonce)[0].peer[0]
+        assert peer(ear.send(user=NOBODY)) == NEAR1
+        assert peer(ear.send(user=WWW)) == NEAR0
+        assert peer(ear.send()) == NEAR0
+        nonce = os.urandom(16)
+        run_in(host, marked + [FAR, str(PORT), nonce.hex()])
+        assert peer(nonce) == NEAR1
