@@ -18,6 +18,7 @@ from host import (FAR, FENCE_RULE, GOOGLE, GW0, NEAR0, NEAR1,
                   dropped_in_the_kernel, echo_once)
 from net import snapshot, snapshot_diff, wait_for
 from sluice import rule, sluice
+from tunnel import INNER_FAR, INNER_NEAR, MARK, PORT, Tunnel
 
 every_way = pytest.mark.parametrize("way", ["route", "wire"])
 
@@ -430,6 +431,37 @@ def test_a_table_that_is_in_use_is_refused(host):
     assert s.wait() == 1
     assert "table 101 has routes: choose another with --table" in s.stderr
     s.check_after()
+
+
+# ---- a tunnel ---------------------------------------------------------------
+
+@by_whom
+@every_way
+def test_a_tunnel(host, text, way):
+    """WireGuard where the kernel has it. Its own packets, which are marked, go
+    to its other end; nothing of what is inside leaves any other way."""
+    with Tunnel(host, GW0):
+        host.near.ip("rule del not fwmark %d table %d\n"
+                     "rule del table main suppress_prefixlength 0\n"
+                     "route del default table %d" % (MARK, PORT, PORT))
+        wait_for(lambda: host.ping(INNER_FAR, 1, wait=1), "the tunnel works")
+        rules = text.replace("up1", "wg0")
+        with host.sluice(rules, way=way) as s, \
+                SinkServer(host.far, FAR, 5001) as sink, \
+                EchoServer(host.far, FAR, 80) as tcp, host.capture() as cap:
+            with host.tcp((FAR, 80)) as c:
+                echo_once(c)
+            assert {p[0] for p in tcp.peers} == {INNER_NEAR}
+            host.ping(FAR, 2, check=2)
+            data = os.urandom(200000)
+            with host.tcp((FAR, 5001)) as c:
+                c.sendall(data)
+            wait_for(lambda: sink.done, "the upload ends", 20)
+            assert sink.digest.digest() == hashlib.sha256(data).digest()
+            assert "dropped" not in s.stderr
+            cap.sync()
+            outside = [f for f in cap.frames if f.ip and f.ip.dst == FAR]
+            assert not outside, outside
 
 
 # ---- a constant -------------------------------------------------------------
