@@ -19,9 +19,9 @@
 --
 -- An entry is an address, a prefix or a range; "!" in front makes an exception,
 -- the longest prefix decides. Where lists overlap, direct comes before proxy
--- before tunnel. For a tunnel, its other end has to be direct, or its packets go
--- round in it. Multicast and broadcast are direct. The proxy sees as its peer
--- the address that the client wanted.
+-- before tunnel. A tunnel's other end has to be direct, or its packets go round
+-- in it. Multicast and broadcast are direct. The proxy sees as its peer the
+-- address that the client wanted. It takes one worker, which is the default.
 --
 -- Try it:  sudo sluice run rules/split.lua --arg tunnel=198.51.100.0/24 \
 --            --arg via=wg0 --arg proxy=203.0.113.0/24 --arg port=8080 -- \
@@ -44,8 +44,11 @@ local rest = args.rest or "direct"
 if rest ~= "direct" and rest ~= "proxy" and rest ~= "tunnel" then
   fail("--arg rest is direct, proxy or tunnel")
 end
-has_proxy, has_tunnel = has_proxy or rest == "proxy", has_tunnel or rest == "tunnel"
-if not (has_proxy or has_tunnel) then fail("wants --arg proxy= or --arg tunnel=") end
+has_proxy = has_proxy or rest == "proxy"
+has_tunnel = has_tunnel or rest == "tunnel"
+if not (has_proxy or has_tunnel) then
+  fail("wants --arg proxy= or --arg tunnel=")
+end
 if has_tunnel and not args.via then fail("wants --arg via=INTERFACE") end
 
 local port = math.tointeger(tonumber(args.port))
@@ -80,7 +83,8 @@ end
 -- For the proxy the server has the client's port, or else one that no other
 -- connection from there has.
 local function open(pkt)
-  local c = { src = pkt.src, sport = pkt.sport, dst = pkt.dst, dport = pkt.dport,
+  local c = { src = pkt.src, sport = pkt.sport,
+              dst = pkt.dst, dport = pkt.dport,
               here = args.listen or pkt.src, port = pkt.sport }
   for _ = 1, 64 do
     c.key = key(c.here, port, c.dst, c.port)
@@ -120,7 +124,8 @@ end
 if args.user then
   -- What it answers to clients is not meant.
   local but = port and "!" .. port or nil
-  rule { name = "split-own", match = { dir = "out", user = args.user, sport = but },
+  rule { name = "split-own",
+         match = { dir = "out", user = args.user, sport = but },
          action = ACCEPT }
 end
 
@@ -141,7 +146,8 @@ local function proxy(name, dst)
 end
 
 local function tunnel(name, dst)
-  rule { name = name, match = { dir = "out", dst = dst }, action = via(args.via) }
+  rule { name = name, match = { dir = "out", dst = dst },
+         action = via(args.via) }
 end
 
 if args.proxy or args.proxy_file then proxy("split-proxy", proxied) end

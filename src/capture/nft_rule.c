@@ -231,22 +231,6 @@ void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n)
 	}
 }
 
-void nft_saddr_of_oif(struct nft_rule *r)
-{
-	struct nftnl_expr *e;
-	uint32_t local = RTN_LOCAL;
-
-	nft_say(r, "fib saddr . oif type local");
-	e = nft_add(r, "fib");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
-			   NFTA_FIB_F_SADDR | NFTA_FIB_F_OIF);
-	nft_compare(r, NFT_CMP_EQ, &local, sizeof(local));
-}
-
 static void protocol_is_ip(struct nft_rule *r)
 {
 	uint16_t type = htons(ETH_P_IP);
@@ -461,78 +445,6 @@ void nft_notrack(struct nft_rule *r)
 {
 	nft_say(r, "notrack");
 	nft_add(r, "notrack");
-}
-
-void nft_zone_set(struct nft_rule *r, uint16_t zone, bool out)
-{
-	struct nftnl_expr *e;
-
-	nft_load_constant(r, zone);
-	nft_say(r, "ct %szone set %u", out ? "original " : "", zone);
-	e = nft_add(r, "ct");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_ZONE);
-	if (out)
-		nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, 0);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG);
-}
-
-void nft_masquerade(struct nft_rule *r)
-{
-	nft_say(r, "masquerade");
-	nft_add(r, "masq");
-}
-
-/* Addresses and ports, in the registers of one key. */
-static void load_tcp_key(struct nft_rule *r)
-{
-	nft_load_payload_to(r, NFT_REG, NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
-	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 16,
-			    4);
-	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_TRANSPORT_HEADER, 0,
-			    2);
-	nft_load_payload_to(r, NFT_REG32_03, NFT_PAYLOAD_TRANSPORT_HEADER, 2,
-			    2);
-}
-
-static void need_tcp(struct nft_rule *r)
-{
-	uint8_t proto = IPPROTO_TCP;
-
-	nft_load_meta(r, NFT_META_L4PROTO);
-	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
-}
-
-#define TCP_KEY "ip saddr . ip daddr . tcp sport . tcp dport"
-
-void nft_tcp_known(struct nft_rule *r, const char *set)
-{
-	uint8_t syn = 0x02, none = 0;
-
-	nft_say(r, "tcp flags ! syn " TCP_KEY " @%s", set);
-	need_tcp(r);
-	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
-	nft_mask(r, &syn, &none, 1);
-	nft_compare(r, NFT_CMP_EQ, &none, 1);
-	load_tcp_key(r);
-	nft_lookup(r, set);
-}
-
-void nft_tcp_remember(struct nft_rule *r, const char *set)
-{
-	struct nftnl_expr *e;
-
-	nft_say(r, "update @%s { " TCP_KEY " }", set);
-	need_tcp(r);
-	load_tcp_key(r);
-	e = nft_add(r, "dynset");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-	if (nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set) < 0)
-		r->failed = true;
 }
 
 void nft_accept(struct nft_rule *r)

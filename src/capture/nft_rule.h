@@ -58,8 +58,6 @@ void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
 void nft_daddr_type_not(struct nft_rule *r, unsigned type);
 /* One of these, n of them. */
 void nft_daddr_types(struct nft_rule *r, const unsigned *types, unsigned n);
-/* Its source is an address of the device that it leaves by. */
-void nft_saddr_of_oif(struct nft_rule *r);
 void nft_protocol_ip(struct nft_rule *r); /* below a VLAN tag too */
 void nft_has_protocol(struct nft_rule *r); /* its IP header is sound */
 /* Both look at the frame itself, so only where there is an Ethernet header;
@@ -78,9 +76,6 @@ void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet);
 /* For a protocol and port in this set. */
 void nft_destined_to(struct nft_rule *r, const char *set);
 
-/* TCP without SYN, whose addresses and ports are in that set. */
-void nft_tcp_known(struct nft_rule *r, const char *set);
-
 /* What is done with it. */
 void nft_mark_set(struct nft_rule *r, uint32_t mark);
 void nft_mark_or(struct nft_rule *r, uint32_t bits);
@@ -92,12 +87,6 @@ void nft_ether_saddr_set(struct nft_rule *r, const uint8_t mac[6]);
 void nft_mark_put(struct nft_rule *r, uint32_t mask, uint32_t bits);
 void nft_ttl_set(struct nft_rule *r, uint8_t ttl);
 void nft_notrack(struct nft_rule *r);
-/* Its connection is tracked in this zone; out: its way out is, the way back in
- * that of all others. */
-void nft_zone_set(struct nft_rule *r, uint16_t zone, bool out);
-void nft_masquerade(struct nft_rule *r);
-/* Its addresses and TCP ports become a member of that set, or stay one. */
-void nft_tcp_remember(struct nft_rule *r, const char *set);
 void nft_accept(struct nft_rule *r);
 void nft_drop(struct nft_rule *r);
 void nft_return(struct nft_rule *r);

@@ -15,12 +15,15 @@
 
 #include <errno.h>
 #include <libnftnl/common.h>
+#include <libnftnl/expr.h>
 #include <libnftnl/set.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "capture/nft_expr.h"
 #include "rule/plan.h"
 
 #define FLOWS	  "via-flows"
@@ -33,6 +36,103 @@
 #define PRIORITY_OUT (NF_IP_PRI_NAT_SRC - 10)
 /* Zones: of what follows a SYN, and behind it of each device. */
 #define ZONE 0x5300
+
+/* ---- pieces of rules ---------------------------------------------------- */
+
+/* Its source is an address of the device that it leaves by. */
+static void saddr_of_oif(struct nft_rule *r)
+{
+	struct nftnl_expr *e;
+	uint32_t local = RTN_LOCAL;
+
+	nft_say(r, "fib saddr . oif type local");
+	e = nft_add(r, "fib");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
+			   NFTA_FIB_F_SADDR | NFTA_FIB_F_OIF);
+	nft_compare(r, NFT_CMP_EQ, &local, sizeof(local));
+}
+
+/* Its connection is tracked in this zone; out: its way out is, the way back in
+ * that of all others. */
+static void zone_set(struct nft_rule *r, uint16_t zone, bool out)
+{
+	struct nftnl_expr *e;
+
+	nft_load_constant(r, zone);
+	nft_say(r, "ct %szone set %u", out ? "original " : "", zone);
+	e = nft_add(r, "ct");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_ZONE);
+	if (out)
+		nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, 0);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG);
+}
+
+static void masquerade(struct nft_rule *r)
+{
+	nft_say(r, "masquerade");
+	nft_add(r, "masq");
+}
+
+/* Addresses and ports, in the registers of one key. */
+static void load_tcp_key(struct nft_rule *r)
+{
+	nft_load_payload_to(r, NFT_REG, NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
+	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 16,
+			    4);
+	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_TRANSPORT_HEADER, 0,
+			    2);
+	nft_load_payload_to(r, NFT_REG32_03, NFT_PAYLOAD_TRANSPORT_HEADER, 2,
+			    2);
+}
+
+static void need_tcp(struct nft_rule *r)
+{
+	uint8_t proto = IPPROTO_TCP;
+
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
+}
+
+#define TCP_KEY "ip saddr . ip daddr . tcp sport . tcp dport"
+
+/* TCP without SYN, whose addresses and ports are in that set. */
+static void tcp_known(struct nft_rule *r, const char *set)
+{
+	uint8_t syn = 0x02, none = 0;
+
+	nft_say(r, "tcp flags ! syn " TCP_KEY " @%s", set);
+	need_tcp(r);
+	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
+	nft_mask(r, &syn, &none, 1);
+	nft_compare(r, NFT_CMP_EQ, &none, 1);
+	load_tcp_key(r);
+	nft_lookup(r, set);
+}
+
+/* Its addresses and TCP ports become a member of that set, or stay one. */
+static void tcp_remember(struct nft_rule *r, const char *set)
+{
+	struct nftnl_expr *e;
+
+	nft_say(r, "update @%s { " TCP_KEY " }", set);
+	need_tcp(r);
+	load_tcp_key(r);
+	e = nft_add(r, "dynset");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	if (nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set) < 0)
+		r->failed = true;
+}
+
+/* ---- by the kernel alone ------------------------------------------------ */
 
 /* Behind the host's own translations, too. */
 #define PRIORITY_LEFT 300
@@ -109,7 +209,7 @@ static void left(struct nft_plan *p, const struct nft_how *how)
 		r = nft_rule_add(c);
 		nft_mark_is(r, mark_of(how, i));
 		nft_oifname(r, how->via[i]);
-		nft_saddr_of_oif(r);
+		saddr_of_oif(r);
 		nft_mark_set(r, how->seen);
 		nft_accept(r);
 		r = nft_rule_add(c);
@@ -117,6 +217,8 @@ static void left(struct nft_plan *p, const struct nft_how *how)
 		nft_drop(r);
 	}
 }
+
+/* ---- by a device of ours ------------------------------------------------ */
 
 static struct nft_chain *at_raw(struct nft_plan *p, uint32_t hook,
 				const char *name, const char *hook_name)
@@ -144,11 +246,11 @@ static void coming_from(struct nft_chain *c, unsigned devices)
 		r = nft_rule_add(c);
 		snprintf(name, sizeof(name), NFT_VIA_DEVICE, i);
 		nft_iifname(r, name);
-		nft_zone_set(r, (uint16_t)(ZONE + 1 + i), true);
+		zone_set(r, (uint16_t)(ZONE + 1 + i), true);
 	}
 	r = nft_rule_add(c);
 	nft_iifname(r, NFT_VIA_DEVICES);
-	nft_tcp_remember(r, FLOWS);
+	tcp_remember(r, FLOWS);
 }
 
 void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
@@ -160,8 +262,8 @@ void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
 		return;
 	c = at_raw(p, NF_INET_LOCAL_OUT, "via-again", "output");
 	r = nft_rule_add(c);
-	nft_tcp_known(r, FLOWS);
-	nft_zone_set(r, ZONE, false);
+	tcp_known(r, FLOWS);
+	zone_set(r, ZONE, false);
 	c = at_raw(p, NF_INET_PRE_ROUTING, "via-in", "prerouting");
 	coming_from(c, how->vias);
 	c = nft_chain_add(p, &(struct nft_chain){
@@ -175,17 +277,19 @@ void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
 	});
 	r = nft_rule_add(c);
 	nft_iifname(r, NFT_VIA_DEVICES);
-	nft_masquerade(r);
+	masquerade(r);
 	if (!nft_sends_by(how))
 		return;
 	for (unsigned i = 0; i < how->vias; i++) {
 		r = nft_rule_add(c);
 		nft_mark_is(r, mark_of(how, i));
 		nft_oifname(r, how->via[i]);
-		nft_masquerade(r);
+		masquerade(r);
 	}
 	left(p, how);
 }
+
+/* ---- the set ------------------------------------------------------------ */
 
 /* nft's numbers for ipv4_addr and inet_service, and how it joins them. */
 #define KEY_TYPE (((7 << 6 | 7) << 6 | 13) << 6 | 13)

@@ -105,7 +105,11 @@ static int routes_change(struct capture *c, struct via_port *v,
 static void judge(const struct via_port *v, const struct via_sight *s,
 		  char *why, size_t size)
 {
-	if (!s->ifindex)
+	char name[IFNAMSIZ];
+
+	if (!if_indextoname((unsigned)v->ifindex, name))
+		snprintf(why, size, "somebody removed %s: restart", v->dev);
+	else if (!s->ifindex)
 		snprintf(why, size, "there is no such interface");
 	else if (!s->up)
 		snprintf(why, size, "the interface is down");
@@ -280,7 +284,8 @@ int vias_follow(struct capture *c, bool all, struct error *err)
 			r = follow(c, v, all, first ? NULL : err);
 		first = first ? first : r;
 	}
-	return first;
+	/* Only tun0's loss is the end of all. */
+	return first == -ENODEV ? -EIO : first;
 }
 
 int capture_via(struct capture *c, const char *name, struct error *err)

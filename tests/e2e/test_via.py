@@ -18,6 +18,7 @@ from host import (FAR, FENCE_RULE, GOOGLE, GW0, NEAR0, NEAR1,
                   dropped_in_the_kernel, echo_once)
 from net import snapshot, snapshot_diff, wait_for
 from sluice import rule, sluice
+from test_capture import Container
 from tunnel import INNER_FAR, INNER_NEAR, MARK, PORT, Tunnel
 
 every_way = pytest.mark.parametrize("way", ["route", "wire"])
@@ -220,7 +221,8 @@ def test_loose_reverse_path_filters(host, text, way, all_, own):
 @by_whom
 @every_way
 @pytest.mark.parametrize("dev", ["all", "up1"])
-def test_a_strict_reverse_path_filter_is_said_and_nothing_leaks(host, text, way, dev):
+def test_a_strict_reverse_path_filter_is_said_and_nothing_leaks(
+        host, text, way, dev):
     host.near.sysctl("net.ipv4.conf.%s.rp_filter" % dev, 1)
     with host.sluice(text, way=way) as s, \
             UdpServer(host.far, FAR, 5000) as udp:
@@ -425,6 +427,16 @@ def test_what_somebody_takes_away_comes_back(host, text, way):
         asked_in_time(host, u)
 
 
+@every_way
+def test_somebody_removes_the_device(host, way):
+    with host.sluice(VIA, way=way) as s, UdpServer(host.far, FAR, 5000) as u:
+        assert ask(host, u) == NEAR1
+        host.near.ip("link del slv0")
+        s.wait_err('via("up1"): somebody removed slv0')
+        assert ask(host, u, timeout=0.3) is None
+        assert {p[0] for p in u.peers} == {NEAR1}
+
+
 def test_a_table_that_is_in_use_is_refused(host):
     host.near.ip("route add 10.99.0.0/16 via 10.66.0.2 table 101")
     s = host.sluice(VIA).start(ready=False)
@@ -462,6 +474,29 @@ def test_a_tunnel(host, text, way):
             cap.sync()
             outside = [f for f in cap.frames if f.ip and f.ip.dst == FAR]
             assert not outside, outside
+
+
+# ---- for others -------------------------------------------------------------
+
+@by_whom
+@every_way
+def test_a_container_goes_by_it_too(host, text, way):
+    ctr = Container(host)
+    wait_for(lambda: ctr.ping() == 2, "the container works without sluice")
+    rules = 'capture { dir = { "out", "forward" } }' + text
+    with host.sluice(rules, way=way), EchoServer(host.far, FAR, 80) as tcp, \
+            EchoServer(host.far, GW0, 80) as other:
+        for dst, srv, source in ((FAR, tcp, NEAR1), (GW0, other, NEAR0)):
+            c = ctr.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
+            c.settimeout(10)
+            c.connect((dst, 80))
+            echo_once(c)
+            c.close()
+            assert [p[0] for p in srv.peers] == [source]
+        assert ctr.ping() == 2
+        with host.tcp((FAR, 80)) as c:
+            echo_once(c)
+        assert tcp.peers[-1][0] == NEAR1
 
 
 # ---- a constant -------------------------------------------------------------
