@@ -288,6 +288,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.in = cfg->in;
 	c->how.forward = cfg->forward;
 	c->how.probes = cfg->probes;
+	c->how.ipsec = !access("/proc/sys/net/core/xfrm_acq_expires", F_OK);
 	c->how.plan = cfg->plan;
 	c->how.cgroups = -1;
 	c->how.vias = cfg->vias;

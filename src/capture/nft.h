@@ -37,6 +37,9 @@ struct nft_how {
 			       sends, so it is tracked after tun0, not before */
 	bool in;	    /* take arrivals for this host */
 	bool forward;	    /* take what is passing through */
+	bool ipsec;	    /* this kernel has it: what it decrypted is known
+			       by what comes with the packet alone, and lost
+			       if that is handed back */
 	bool probes;	    /* take what nft_expect names, and echo replies
 			       and ICMP errors for this host */
 	unsigned vias;	    /* devices NFT_VIA_DEVICE, and the interfaces that

@@ -565,6 +565,12 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 		nft_has_protocol(r);
 		nft_jump(r, FLOWS);
 	}
+	/* It was seen before it was decrypted. */
+	if (how->ipsec) {
+		r = nft_rule_add(c);
+		nft_decrypted(r);
+		nft_accept(r);
+	}
 	for (i = 0; i < sizeof(to_host) / sizeof(to_host[0]); i++) {
 		r = nft_rule_add(c);
 		is_ip(r, u);

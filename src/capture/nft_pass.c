@@ -41,6 +41,13 @@ void nft_pass_through(struct nft_chain *c, const struct nft_how *how)
 		nft_mark_put(r, both(how), how->seen);
 		nft_accept(r);
 	}
+	if (how->ipsec) {
+		/* Its frame is that of the packet it came in. */
+		r = nft_rule_add(c);
+		nft_decrypted(r);
+		nft_mark_or(r, both(how));
+		nft_accept(r);
+	}
 	r = nft_rule_add(c);
 	nft_ether_saddr(r, how->marker);
 	nft_mark_put(r, both(how), how->seen);
@@ -96,6 +103,11 @@ void nft_pass_arriving(struct nft_plan *p, struct nft_chain *c,
 	nft_pkttype_host(r);
 	nft_daddr_type(r, RTN_UNICAST);
 	nft_goto(r, to->name);
+	if (how->ipsec) {
+		r = nft_rule_add(to);
+		nft_decrypted(r);
+		nft_accept(r);
+	}
 	if (u->bridge) {
 		r = nft_rule_add(to); /* see bridged */
 		nft_mark_has(r, both(how));

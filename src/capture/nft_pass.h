@@ -5,7 +5,8 @@
  *
  * Where it arrives it has seen no NAT yet: there it is taken, unless it looks
  * as if it were for the host. What looked so, and passes through after all
- * once its address was translated, is taken where it leaves. Which of the two
+ * once its address was translated, is taken where it leaves; and so is what
+ * IPsec has decrypted here. Which of the two
  * it is shows in the forward hook: what was handed back, or accepted, where it
  * arrived has our source MAC, and keeps it whatever becomes of its mark.
  */

@@ -304,6 +304,15 @@ void nft_iiftype_not_ether(struct nft_rule *r)
 	nft_compare(r, NFT_CMP_NEQ, &type, sizeof(type));
 }
 
+void nft_decrypted(struct nft_rule *r)
+{
+	uint8_t yes = 1;
+
+	nft_say(r, "meta ipsec exists");
+	nft_load_meta(r, NFT_META_SECPATH);
+	nft_compare(r, NFT_CMP_EQ, &yes, sizeof(yes));
+}
+
 void nft_pkttype_host(struct nft_rule *r)
 {
 	uint8_t host = PACKET_HOST;

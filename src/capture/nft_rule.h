@@ -70,6 +70,7 @@ void nft_ether_saddr_not(struct nft_rule *r, const uint8_t mac[6]);
 void nft_ether_daddr(struct nft_rule *r, const uint8_t mac[6]);
 void nft_iiftype_not_ether(struct nft_rule *r);
 void nft_pkttype_host(struct nft_rule *r); /* sent to us by the link */
+void nft_decrypted(struct nft_rule *r);	   /* by IPsec, just now */
 /* ICMP of this type; that it is IPv4 (with or without an Ethernet header) is
  * looked at and goes without saying, as nft has it. */
 void nft_icmp_type(struct nft_rule *r, uint8_t type, bool ethernet);

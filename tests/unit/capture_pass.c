@@ -38,7 +38,7 @@ static struct uplink *const list[2] = { &uplinks[0], &uplinks[1] };
 
 static struct nft_how how = {
 	.dev = "tun0", .divert = 0x1000, .seen = 0x2000, .in = true,
-	.forward = true, .marker = { 2, 3, 4, 5, 6, 7 },
+	.forward = true, .ipsec = true, .marker = { 2, 3, 4, 5, 6, 7 },
 };
 
 static int setup(void **state)
@@ -101,11 +101,16 @@ static const struct {
 	  { "ether type ip meta pkttype host fib daddr type unicast goto "
 	    "pass-up7\n" }, { NULL } },
 	{ "netdev", "pass-up7",
-	  { "meta mark & 0x00003000 == 0x00003000 accept\n",
+	  { "meta ipsec exists accept\n\t\tmeta mark & 0x00003000 == 0x00003000 "
+	    "accept\n",
 	    "jump plan-passing\n\t\tfwd to \"slf7\"\n" }, { NULL } },
 	{ "netdev", "pass-up8",
 	  { "jump plan-passing-bare\n\t\tfwd to \"slf8\"\n" },
 	  { "meta mark" } },
+	{ "ip", "through",
+	  { "meta ipsec exists meta mark set meta mark | 0x00003000 accept\n"
+	    "\t\tether saddr" }, { NULL } },
+	{ "netdev", "in-up8", { "meta ipsec exists accept\n" }, { NULL } },
 	{ "netdev", "leave-up8",
 	  { "jump plan-leaving\n\t\tfwd to \"slg8\"\n" }, { NULL } },
 };
