@@ -99,10 +99,15 @@ int accepts_put(struct capture *c, struct error *err)
 
 int capture_elsewhere(struct capture *c, struct error *err)
 {
+	int r;
+
 	if (c->cfg.elsewhere)
 		return 0;
-	c->cfg.elsewhere = true;
-	return c->up ? accepts_put(c, err) : 0;
+	c->cfg.elsewhere = c->how.elsewhere = true;
+	if (!c->up)
+		return 0;
+	r = nft_change(c->nft, &c->how, err);
+	return r ? r : accepts_put(c, err);
 }
 
 int capture_counters(struct capture *c,
@@ -286,6 +291,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.divert = cfg->mark;
 	c->how.seen = capture_seen(cfg);
 	c->how.in = cfg->in;
+	c->how.elsewhere = cfg->elsewhere;
 	c->how.forward = cfg->forward;
 	c->how.probes = cfg->probes;
 	c->how.ipsec = !access("/proc/sys/net/core/xfrm_acq_expires", F_OK);

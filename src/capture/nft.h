@@ -35,6 +35,7 @@ struct nft_how {
 	bool route;	    /* divert to tun0 what routing can take */
 	bool notrack;	    /* by route only: this host translates what it
 			       sends, so it is tracked after tun0, not before */
+	bool elsewhere;	    /* some goes to tun0 even if none comes from it */
 	bool in;	    /* take arrivals for this host */
 	bool forward;	    /* take what is passing through */
 	bool ipsec;	    /* this kernel has it: what it decrypted is known

@@ -42,8 +42,9 @@
 #define PLAN_OUT "plan-out"
 #define FLOWS	 "flows"
 #define PLAN_IN	 "plan-in"
+#define PLAN_IN_BARE "plan-in-bare" /* no Ethernet header */
 
-#define CHAINS_FIXED (22 + NFT_VIA_CHAINS)
+#define CHAINS_FIXED (24 + NFT_VIA_CHAINS)
 
 const char *nft_family_name(uint32_t family)
 {
@@ -143,7 +144,23 @@ void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 /* What arrives for this host. */
 #define TO_HOST RTN_LOCAL, RTN_MULTICAST, RTN_BROADCAST
 
-static void plan_chains(struct nft_plan *p, const struct nft_how *how)
+/* Whether what was handed back has to be told apart before all else; else it
+ * is only where something would be done with it. */
+static bool marked_first(const struct nft_how *how)
+{
+	return how->forward || nft_expects(how) || nft_own_arrives(how);
+}
+
+static bool has_bare(struct uplink *const *list, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (list[i]->in && !list[i]->link_len)
+			return true;
+	return false;
+}
+
+static void plan_chains(struct nft_plan *p, const struct nft_how *how,
+			struct uplink *const *list, unsigned count)
 {
 	struct nft_station at = { .dir = DIR_OUT, .seen = how->seen,
 				  .cgroups = how->cgroups };
@@ -155,14 +172,25 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how)
 	if (plan_by_route(how))
 		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan, &at);
 	at = (struct nft_station){ .dir = DIR_OUT,
-				   .unknown = 1u << MATCH_CGROUP };
+				   .unknown = 1u << MATCH_CGROUP,
+				   .any_protocol = true };
 	if (nft_decides(how->plan, DIR_OUT) && !how->only.id)
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan, &at);
-	if (how->in && nft_decides(how->plan, DIR_IN))
-		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan,
-			       &(struct nft_station){ .dir = DIR_IN,
-						      .type = { TO_HOST },
-						      .types = 3 });
+	if (!how->in || !nft_decides(how->plan, DIR_IN))
+		return;
+	at = (struct nft_station){ .dir = DIR_IN,
+				   .any_protocol = true,
+				   .type = { TO_HOST },
+				   .types = 3 };
+	at.not_from = marked_first(how) ? NULL : how->marker;
+	at.frame = true;
+	nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan, &at);
+	at.frame = false;
+	at.not_from = NULL;
+	at.not_marked = marked_first(how) ? 0 : how->seen;
+	if (has_bare(list, count))
+		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN_BARE, how->plan,
+			       &at);
 }
 
 /* By route as for a plan. */
@@ -398,6 +426,9 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 	struct nft_rule *r;
 
 	if (!how->route) {
+		/* Nothing comes by tun0: what arrives need not meet this. */
+		if (!how->elsewhere)
+			return;
 		c = nft_chain_add(p, &(struct nft_chain){
 			.family = NFPROTO_IPV4,
 			.name = "prerouting",
@@ -408,7 +439,7 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 			.priority_name = "raw",
 		});
 		r = nft_rule_add(c);
-		nft_iifname(r, how->dev);
+		nft_iif(r, how->dev);
 		nft_notrack(r);
 	} else if (how->notrack) {
 		c = nft_chain_add(p, &(struct nft_chain){
@@ -463,6 +494,17 @@ void nft_hand_over(struct nft_chain *c, struct nft_rule *r, const char *form,
 	nft_forward_to(r, ifindex, name);
 }
 
+/* What is not IPv4 passes there; few rules have to know before. */
+static void go_to_plan(struct nft_chain *c, const struct nft_how *how,
+		       enum packet_dir dir, const char *chain)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	if (nft_wants_sound(how->plan, dir))
+		nft_has_protocol(r);
+	nft_jump(r, chain);
+}
+
 static void leaving(struct nft_plan *p, const struct nft_how *how,
 		    const struct uplink *u)
 {
@@ -497,12 +539,8 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	if (nft_decides(how->plan, DIR_OUT)) {
-		r = nft_rule_add(c);
-		nft_protocol_ip(r);
-		nft_has_protocol(r);
-		nft_jump(r, PLAN_OUT);
-	}
+	if (nft_decides(how->plan, DIR_OUT))
+		go_to_plan(c, how, DIR_OUT, PLAN_OUT);
 	if (how->flows) {
 		r = nft_rule_add(c);
 		nft_protocol_ip(r);
@@ -512,6 +550,11 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	r = nft_rule_add(c);
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
+}
+
+static const char *plan_in(const struct uplink *u)
+{
+	return u->link_len ? PLAN_IN : PLAN_IN_BARE;
 }
 
 static void is_ip(struct nft_rule *r, const struct uplink *u)
@@ -553,12 +596,8 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 	struct nft_rule *r;
 	unsigned i;
 
-	if (nft_decides(how->plan, DIR_IN)) {
-		r = nft_rule_add(c);
-		is_ip(r, u);
-		nft_has_protocol(r);
-		nft_jump(r, PLAN_IN);
-	}
+	if (nft_decides(how->plan, DIR_IN) && marked_first(how))
+		go_to_plan(c, how, DIR_IN, plan_in(u));
 	if (how->flows) {
 		r = nft_rule_add(c);
 		is_ip(r, u);
@@ -592,8 +631,11 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 		.family = NFPROTO_NETDEV,
 		.ifindex = u->ifindex,
 	};
-	struct nft_rule *r = nft_rule_add(c);
+	struct nft_rule *r;
 
+	if (how->in && nft_decides(how->plan, DIR_IN) && !marked_first(how))
+		go_to_plan(c, how, DIR_IN, plan_in(u));
+	r = nft_rule_add(c);
 	if (u->link_len)
 		nft_ether_saddr(r, how->marker);
 	else
@@ -623,7 +665,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
-	plan_chains(p, how);
+	plan_chains(p, how, list, count);
 	flow_chains(p, how);
 	if (how->forward)
 		nft_pass_chains(p, how, list, count);

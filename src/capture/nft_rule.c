@@ -100,6 +100,15 @@ void nft_oif_lo(struct nft_rule *r)
 	nft_compare(r, NFT_CMP_EQ, &index, sizeof(index));
 }
 
+void nft_iif(struct nft_rule *r, const char *name)
+{
+	uint32_t index = if_nametoindex(name);
+
+	nft_say(r, "iif \"%s\"", name);
+	nft_load_meta(r, NFT_META_IIF);
+	nft_compare(r, NFT_CMP_EQ, &index, sizeof(index));
+}
+
 void nft_marked(struct nft_rule *r)
 {
 	uint32_t none = 0;

@@ -47,6 +47,8 @@ void nft_rule_free(struct nft_rule *r);
 void nft_iifname(struct nft_rule *r, const char *name);
 void nft_oifname(struct nft_rule *r, const char *name);
 void nft_oif_lo(struct nft_rule *r);
+/* By its number, which is cheaper; it must not go while the rule is there. */
+void nft_iif(struct nft_rule *r, const char *name);
 void nft_marked(struct nft_rule *r);			/* with anything */
 void nft_mark_is(struct nft_rule *r, uint32_t mark);
 void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */

@@ -17,6 +17,14 @@
 /* The look-up of an address costs more than all else, so it comes last. */
 static void guard(struct nft_rule *r, const struct nft_station *at)
 {
+	if (at->any_protocol && at->frame)
+		nft_ether_type_ip(r);
+	else if (at->any_protocol && !r->is_ip)
+		nft_protocol_ip(r);
+	if (at->not_from)
+		nft_ether_saddr_not(r, at->not_from);
+	if (at->not_marked)
+		nft_mark_lacks(r, at->not_marked);
 	if (at->types)
 		nft_daddr_types(r, at->type, at->types);
 }
@@ -120,7 +128,8 @@ static void meets(struct nft_rule *r, const struct plan *p,
 		nft_mark_lacks(r, excluded_bit(at));
 		nft_socket_cgroup(r, "/", &top);
 	}
-	guard(r, at);
+	if (s->act != STEP_HAND_OVER)
+		guard(r, at);
 }
 
 /* What routing cannot send there, or carries a mark of somebody else, is
@@ -200,12 +209,6 @@ static unsigned rewrites_of(const struct plan *p, enum packet_dir dir)
 	return all;
 }
 
-static void hand_over(struct nft_rule *r, const struct nft_station *at)
-{
-	guard(r, at);
-	nft_return(r);
-}
-
 /* What the kernel would get wrong, before anything of it was counted or
  * rewritten. */
 static void leave_to_us(struct nft_chain *c, const struct plan *p,
@@ -220,7 +223,7 @@ static void leave_to_us(struct nft_chain *c, const struct plan *p,
 			continue;
 		r = nft_rule_add(c);
 		h->is(r);
-		hand_over(r, at);
+		nft_return(r);
 	}
 	/* Only at the wire is a packet in a frame. */
 	for (uint32_t i = 0; i < p->steps && c->family != NFPROTO_IPV4; i++) {
@@ -233,8 +236,19 @@ static void leave_to_us(struct nft_chain *c, const struct plan *p,
 		r = nft_rule_add(c);
 		nft_terms(r, p, s, at->cgroups);
 		nft_may_end_before(r, s);
-		hand_over(r, at);
+		nft_return(r);
 	}
+}
+
+bool nft_wants_sound(const struct plan *p, enum packet_dir dir)
+{
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct plan_step *s = &p->step[i];
+
+		if (s->rewrite && s->dirs & 1u << dir && !nft_knows_protocol(s))
+			return true;
+	}
+	return false;
 }
 
 int nft_steps(struct nft_chain *c, const struct plan *p,
@@ -257,7 +271,8 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 		nft_count(r, NFT_COUNTER_POLICY);
 		nft_drop(r);
 	}
-	if (p->policy != VERDICT_DROP || at->types || at->asks)
+	if (p->policy != VERDICT_DROP || at->types || at->any_protocol ||
+	    at->asks)
 		nft_let_by(nft_rule_add(c), at);
 	return c->failed ? -ENOMEM : (int)c->rules;
 }

@@ -26,12 +26,23 @@ struct nft_station {
 	const struct nft_how *via; /* who sends by an interface; NULL: that is
 				      handed over */
 	/* Only packets to these destinations (RTN_*) are meant; none: all. */
+	/* What is meant, asked for behind a step's own conditions, where few
+	 * packets get to. What is handed over is not asked: whoever jumps here
+	 * looks again. */
+	bool any_protocol; /* others than IPv4 come here too */
+	bool frame; /* they have Ethernet headers: one without a VLAN tag */
+	const uint8_t *not_from; /* not from this MAC; NULL: from any */
+	uint32_t not_marked;	 /* without any of these bits */
+	/* To these destinations (RTN_*); none: to all. */
 	unsigned type[4];
 	unsigned types;
 };
 
 /* Accepts, as that is done there. */
 void nft_let_by(struct nft_rule *r, const struct nft_station *at);
+/* Whether something would be rewritten that has no sound IP header, and so
+ * nothing that could be: such packets must not get there. */
+bool nft_wants_sound(const struct plan *p, enum packet_dir dir);
 
 /* -ENOMEM, or the number of rules that were added. */
 int nft_steps(struct nft_chain *c, const struct plan *p,

@@ -560,6 +560,33 @@ static bool may_be_later_fragment(const struct plan_step *s)
 	return reads && s->act != STEP_HAND_OVER;
 }
 
+bool nft_knows_protocol(const struct plan_step *s)
+{
+	for (uint32_t i = 0; i < s->terms; i++) {
+		const struct plan_term *t = &s->term[i];
+
+		if (t->kind == TERM_BYTES ||
+		    (places[t->key].name && places[t->key].base == TH))
+			return true;
+	}
+	return false;
+}
+
+/* Where the kernel found no sound IP header, its fields are still bytes that
+ * it would compare. */
+static bool reads_unsound_headers(const struct plan_step *s)
+{
+	bool reads = false;
+
+	for (uint32_t i = 0; i < s->terms; i++) {
+		enum match_key key = s->term[i].key;
+
+		reads |= key == MATCH_FRAGMENT ||
+			 (places[key].name && key != MATCH_LEN);
+	}
+	return reads && s->act != STEP_HAND_OVER && !nft_knows_protocol(s);
+}
+
 void nft_terms(struct nft_rule *r, const struct plan *p,
 	       const struct plan_step *s, int cgroups)
 {
@@ -569,6 +596,8 @@ void nft_terms(struct nft_rule *r, const struct plan *p,
 				term(r, p, s, &s->term[i], cgroups);
 	if (may_be_later_fragment(s))
 		frag_off(r, 0x1fff, false);
+	if (reads_unsound_headers(s))
+		nft_has_protocol(r);
 }
 
 static const struct plan_term *payload_of(const struct plan_step *s)

@@ -410,8 +410,7 @@ int options_apply(struct options *o, struct script *s)
 
 	o->run.script = s;
 	for (const struct rule *r = rs->first; r; r = r->next) {
-		/* A function may send to anywhere. */
-		o->run.capture.elsewhere |= r->action || r->where;
+		o->run.capture.elsewhere |= r->elsewhere;
 		for (const struct rewrite *w = r->rewrite; w; w = w->next)
 			o->run.capture.elsewhere |= w->key == REWRITE_DST;
 	}

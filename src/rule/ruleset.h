@@ -65,6 +65,8 @@ struct rule {
 	int where;	     /* function handle, 0: none */
 	struct rewrite *rewrite; /* a list, NULL: none */
 	int action;	     /* function handle, 0: the constant below */
+	bool elsewhere;	     /* its functions may send packets to others than
+			      * they were for, or longer ones */
 	bool connection;     /* its functions look at connections or change
 			      * what TCP carries: they want all packets of
 			      * each */

@@ -36,7 +36,7 @@ struct script {
 
 	/* While a file is loaded. */
 	bool loading, sealed;
-	bool modules_want_connections;
+	bool modules_want_connections, modules_send_elsewhere;
 	const char *name;     /* what messages call it */
 	const char *folder;   /* where require and set.file look; or NULL */
 	struct rule *pending; /* of a rule{} that is not complete yet */
@@ -103,6 +103,8 @@ int script_read(const char *path, bool only_file, char **text, size_t *n,
 /* Whether the functions of a source want all packets of a connection: they
  * name its flow, or what TCP carries. */
 bool source_wants_connections(const char *text, size_t n);
+/* Whether they may give a packet another destination or more bytes. */
+bool source_sends_elsewhere(const char *text, size_t n);
 
 /* Raises unless a file is being loaded. */
 void script_check_loading(lua_State *L, const char *what);

@@ -58,6 +58,8 @@ static bool load(lua_State *L, const char *name)
 	status = luaL_loadbufferx(L, text, n, lua_tostring(L, -1), "t");
 	if (!status && source_wants_connections(text, n))
 		script_of(L)->modules_want_connections = true;
+	if (!status && source_sends_elsewhere(text, n))
+		script_of(L)->modules_send_elsewhere = true;
 	if (!status)
 		via_read(script_of(L), text, n);
 	free(text);

@@ -178,12 +178,16 @@ static int load_protected(lua_State *L)
 	return 0;
 }
 
-/* Rules from here on that have functions want whole connections. */
-static void want_connections(struct script *s, uint32_t from)
+/* Of rules from here on that have functions. */
+static void note_functions(struct script *s, uint32_t from, bool connection,
+			   bool elsewhere)
 {
-	for (struct rule *r = s->rules->first; r; r = r->next)
-		if (r->index >= from && (r->action || r->where))
-			r->connection = true;
+	for (struct rule *r = s->rules->first; r; r = r->next) {
+		if (r->index < from || !(r->action || r->where))
+			continue;
+		r->connection |= connection;
+		r->elsewhere |= elsewhere;
+	}
 }
 
 static int load(struct script *s, const char *name, const char *folder,
@@ -205,8 +209,9 @@ static int load(struct script *s, const char *name, const char *folder,
 	s->name = s->folder = NULL;
 	rule_free(s->pending);
 	s->pending = NULL;
-	if (!ret && source_wants_connections(text, n))
-		want_connections(s, before);
+	if (!ret)
+		note_functions(s, before, source_wants_connections(text, n),
+			       source_sends_elsewhere(text, n));
 	return ret;
 }
 
@@ -295,8 +300,8 @@ void script_seal(struct script *s)
 {
 	s->sealed = true;
 	/* A module's functions may be called by anybody. */
-	if (s->modules_want_connections)
-		want_connections(s, 0);
+	note_functions(s, 0, s->modules_want_connections,
+		       s->modules_send_elsewhere);
 	ruleset_seal(s->rules);
 	/* What loading left behind is not the first packet's business. */
 	lua_gc(s->L, LUA_GCCOLLECT);

@@ -59,7 +59,7 @@ static char *printed(const struct nft_how *how, struct uplink *u,
 
 static const struct {
 	const char *name;
-	bool route, notrack, in, forward, probes, ethernet, uplink_in, bridge;
+	bool route, elsewhere, notrack, in, forward, probes, ethernet, uplink_in, bridge;
 	const char *has[6];
 	const char *lacks[6];
 } texts[] = {
@@ -68,8 +68,11 @@ static const struct {
 		   "chain divert", "meta mark != 0x00000000 goto marked",
 		   "ip ttl >= 254 accept", "oif \"lo\" accept" },
 	  .lacks = { "notrack", "chain in-" } },
-	{ "wire diverts nothing and tracks once", .ethernet = true,
-	  .has = { "iifname \"tun0\" notrack",
+	{ "where nothing goes to tun0 nothing looks for it", .ethernet = true,
+	  .lacks = { "notrack", "prerouting" } },
+	{ "wire diverts nothing and tracks once", .elsewhere = true,
+	  .ethernet = true,
+	  .has = { "iif \"tun0\" notrack",
 		   "meta mark & 0x00002000 == 0x00002000 "
 		   "meta mark set meta mark & 0xffffcfff\n" },
 	  .lacks = { "meta mark set 0x00001000", "fib daddr type",
@@ -158,6 +161,7 @@ static void rules_say_what_is_wanted(void **state)
 		char *text;
 
 		how.route = texts[i].route;
+		how.elsewhere = texts[i].elsewhere;
 		how.notrack = texts[i].notrack;
 		how.in = texts[i].in;
 		how.forward = texts[i].forward;
@@ -243,6 +247,7 @@ static void enter(void)
 		skip();
 	space_enter();
 	if (run("ip link set lo up && "
+		"ip link add tun0 type veth peer name tun1 && "
 		"ip link add up7 index 7 type veth peer name pe7 && "
 		"ip link add up8 index 8 type veth peer name pe8 && "
 		"ip link add slo7 type veth peer name sli7 && "
@@ -288,6 +293,7 @@ static void nft_prints_what_we_print(void **state)
 		char *ours, *theirs;
 		struct nft *n;
 
+		how.elsewhere = true;
 		how.route = i & 1;
 		how.notrack = i & 1 && i & 8;
 		how.in = i & 2;
@@ -470,6 +476,7 @@ static void uplinks_come_change_and_go(void **state)
 
 	/* A device that is gone, with or without its chain. */
 	assert_int_equal(run("ip link del other"), 0);
+	how.elsewhere = true;
 	how.route = false;
 	assert_int_equal(nft_change(n, &how, &err), 0);
 	assert_true(loaded("notrack"));
