@@ -29,4 +29,8 @@ void nft_may_end_before(struct nft_rule *r, const struct plan_step *s);
 /* A DSCP as nft writes it. */
 void nft_dscp_word(char buf[NFT_WORD], uint32_t dscp);
 
+/* Whether a step asks for the protocol or for what is behind it: then the
+ * kernel has found a sound IP header. */
+bool nft_knows_protocol(const struct plan_step *s);
+
 #endif
