@@ -106,7 +106,7 @@ int capture_elsewhere(struct capture *c, struct error *err)
 	c->cfg.elsewhere = c->how.elsewhere = true;
 	if (!c->up)
 		return 0;
-	r = nft_change(c->nft, &c->how, err);
+	r = c->how.route ? 0 : nft_change(c->nft, &c->how, err);
 	return r ? r : accepts_put(c, err);
 }
 

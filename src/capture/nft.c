@@ -42,6 +42,13 @@ struct nft {
 	struct nft_how how;
 	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
 	unsigned uplinks;
+	/* What our chains say, as they were written last. */
+	struct nft_said {
+		uint8_t family;
+		char name[NFT_CHAIN_MAX];
+		uint64_t sum;
+	} *said;
+	unsigned saids;
 	struct nft_known known[4 * UPLINKS_MAX + 16];
 	unsigned knowns;
 };
@@ -126,38 +133,85 @@ static unsigned present(struct nft *n, struct uplink **list)
 	return count;
 }
 
+/* What a chain says, as a number. */
+static uint64_t chain_sum(const struct nft_chain *c)
+{
+	uint64_t sum = 0xcbf29ce484222325;
+
+	for (unsigned i = 0; i < c->rules; i++)
+		for (const char *t = c->rule[i].text; t; t = *t ? t + 1 : NULL)
+			sum = (sum ^ (uint8_t)*t) * 0x100000001b3;
+	return sum;
+}
+
+static bool says_the_same(const struct nft *n, const struct nft_chain *c)
+{
+	for (unsigned i = 0; i < n->saids; i++)
+		if (n->said[i].family == c->family &&
+		    !strcmp(n->said[i].name, c->name))
+			return n->said[i].sum == chain_sum(c);
+	return false;
+}
+
+/* The kernel has all of plan; without memory to remember, all of it is
+ * written anew the next time. */
+static void remember(struct nft *n, const struct nft_plan *plan)
+{
+	free(n->said);
+	n->said = calloc(plan->chains, sizeof(*n->said));
+	n->saids = n->said ? plan->chains : 0;
+	for (unsigned i = 0; i < n->saids; i++) {
+		n->said[i].family = plan->chain[i].family;
+		n->said[i].sum = chain_sum(&plan->chain[i]);
+		memcpy(n->said[i].name, plan->chain[i].name,
+		       sizeof(n->said[i].name));
+	}
+}
+
+enum chain_change { CHAIN_GOES, CHAIN_STAYS, CHAIN_IS_REWRITTEN };
+
 /*
- * From the chains that the kernel has to those of plan. A chain that stays
- * gets its rules anew; those of the uplink fresh are made anew themselves,
- * since the device may be another one of the same name.
+ * From the chains that the kernel has to those of plan. One that says the same
+ * is left alone: a packet that is in it just now would look into a set that
+ * belongs to its rules and find nothing there. Those of the uplink fresh are
+ * made anew, since the device may be another one of the same name.
  */
 static void put_changes(struct netlink_batch *b, const struct nft *n,
 			const struct nft_plan *plan, int fresh)
 {
-	bool keep[sizeof(n->known) / sizeof(n->known[0])] = { false };
+	enum chain_change change[sizeof(n->known) / sizeof(n->known[0])] = {
+		CHAIN_GOES };
 	unsigned i;
 
 	for (i = 0; i < plan->chains; i++) {
 		const struct nft_known *k = find_known(n, &plan->chain[i]);
 
 		if (k && (!fresh || plan->chain[i].ifindex != fresh))
-			keep[k - n->known] = true;
+			change[k - n->known] =
+				says_the_same(n, &plan->chain[i])
+					? CHAIN_STAYS
+					: CHAIN_IS_REWRITTEN;
 	}
 	/* One jumps to another: all rules go before the first chain does,
 	 * all chains come before the first rule does. */
 	for (i = 0; i < n->knowns; i++)
-		nft_put_flush(b, &n->known[i]);
+		if (change[i] != CHAIN_STAYS)
+			nft_put_flush(b, &n->known[i]);
 	for (i = 0; i < n->knowns; i++)
-		if (!keep[i])
+		if (change[i] == CHAIN_GOES)
 			nft_put_delete(b, &n->known[i]);
 	for (i = 0; i < plan->chains; i++) {
 		const struct nft_known *k = find_known(n, &plan->chain[i]);
 
-		if (!k || !keep[k - n->known])
+		if (!k || change[k - n->known] == CHAIN_GOES)
 			nft_put_chain(b, &plan->chain[i]);
 	}
-	for (i = 0; i < plan->chains; i++)
-		nft_put_rules(b, &plan->chain[i]);
+	for (i = 0; i < plan->chains; i++) {
+		const struct nft_known *k = find_known(n, &plan->chain[i]);
+
+		if (!k || change[k - n->known] != CHAIN_STAYS)
+			nft_put_rules(b, &plan->chain[i]);
+	}
 }
 
 /* Each rule that is decided in the kernel has a counter in both tables, so
@@ -245,6 +299,8 @@ static int apply_once(struct nft *n, int fresh, struct error *err)
 	put_changes(&b, n, &plan, fresh);
 	nft_put_end(&b);
 	r = netlink_batch_send(&n->nl, &b, err);
+	if (!r)
+		remember(n, &plan);
 out:
 	netlink_batch_free(&b);
 	nft_plan_free(&plan);
@@ -315,6 +371,7 @@ void nft_close(struct nft *n)
 		return;
 	netlink_close(&n->nl);
 	nft_sets_close(&n->sets);
+	free(n->said);
 	free(n);
 }
 
@@ -345,6 +402,7 @@ static int tables_drop(struct nft *n, struct error *err)
 		netlink_batch_free(&b);
 	}
 	n->tables = false;
+	n->saids = 0;
 	nft_sets_close(&n->sets);
 	return first ? explain(first, &why, err) : 0;
 }

@@ -25,7 +25,6 @@ struct nft_station {
 	int cgroups; /* see cgroup_root */
 	const struct nft_how *via; /* who sends by an interface; NULL: that is
 				      handed over */
-	/* Only packets to these destinations (RTN_*) are meant; none: all. */
 	/* What is meant, asked for behind a step's own conditions, where few
 	 * packets get to. What is handed over is not asked: whoever jumps here
 	 * looks again. */
