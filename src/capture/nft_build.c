@@ -522,8 +522,6 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	if (tells(how) && how->flows) {
 		r = nft_rule_add(c);
 		nft_mark_has(r, how->divert);
-		nft_protocol_ip(r);
-		nft_has_protocol(r);
 		nft_jump(r, FLOWS);
 	}
 	if (tells(how)) {
@@ -541,12 +539,8 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	nft_accept(r);
 	if (nft_decides(how->plan, DIR_OUT))
 		go_to_plan(c, how, DIR_OUT, PLAN_OUT);
-	if (how->flows) {
-		r = nft_rule_add(c);
-		nft_protocol_ip(r);
-		nft_has_protocol(r);
-		nft_jump(r, FLOWS);
-	}
+	if (how->flows)
+		nft_jump(nft_rule_add(c), FLOWS);
 	r = nft_rule_add(c);
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
@@ -598,12 +592,8 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 
 	if (nft_decides(how->plan, DIR_IN) && marked_first(how))
 		go_to_plan(c, how, DIR_IN, plan_in(u));
-	if (how->flows) {
-		r = nft_rule_add(c);
-		is_ip(r, u);
-		nft_has_protocol(r);
-		nft_jump(r, FLOWS);
-	}
+	if (how->flows)
+		nft_jump(nft_rule_add(c), FLOWS);
 	/* It was seen before it was decrypted. */
 	if (how->ipsec) {
 		r = nft_rule_add(c);

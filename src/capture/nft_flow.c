@@ -101,38 +101,33 @@ void nft_flows_print(FILE *f)
 
 /* ---- rules ---------------------------------------------------------------- */
 
-static void fragments_return(struct nft_chain *c)
-{
-	uint16_t bits = htons(FRAGMENT), none = 0;
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_need_ip(r);
-	nft_say(r, "ip frag-off & %u != 0", FRAGMENT);
-	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 6, 2);
-	nft_mask(r, &bits, &none, sizeof(bits));
-	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
-	nft_return(r);
-}
-
-static void is_proto(struct nft_rule *r, uint8_t proto)
-{
-	nft_load_meta(r, NFT_META_L4PROTO);
-	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
-}
-
 static void ends_return(struct nft_chain *c)
 {
-	uint8_t bits = FLAGS, none = 0;
+	uint8_t proto = IPPROTO_TCP, bits = FLAGS, none = 0;
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_say(r, "tcp flags fin,syn,rst");
-	is_proto(r, IPPROTO_TCP);
+	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
 	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 	nft_mask(r, &bits, &none, sizeof(bits));
 	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
 	nft_return(r);
 }
 
+/* A fragment may look like one: in its place there may be no ports, and what
+ * belongs to it comes to the worker. */
+static void is_whole(struct nft_rule *r)
+{
+	uint16_t bits = htons(FRAGMENT), none = 0;
+
+	nft_say(r, "ip frag-off & %u == 0", FRAGMENT);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 6, 2);
+	nft_mask(r, &bits, &none, sizeof(bits));
+	nft_compare(r, NFT_CMP_EQ, &none, sizeof(none));
+}
+
+/* Most that come are members, but what is none should not pay for more. */
 static void is_member(struct nft_rule *r, const char *set)
 {
 	nft_need_ip(r);
@@ -157,12 +152,12 @@ void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 
 	snprintf(like.name, sizeof(like.name), "%s", name);
 	c = nft_chain_add(p, &like);
-	fragments_return(c);
 	ends_return(c);
 	for (unsigned i = 0; i < 2; i++) {
 		struct nft_rule *r = nft_rule_add(c);
 
 		is_member(r, names[i]);
+		is_whole(r);
 		if (at->asks) {
 			nft_accept(r);
 			continue;

@@ -82,11 +82,8 @@ static void decide(struct nft_chain *c, const struct nft_how *how,
 		nft_has_protocol(r);
 		nft_jump(r, plan);
 	}
-	if (how->flows) {
-		r = nft_rule_add(c);
-		nft_has_protocol(r);
-		nft_jump(r, flows);
-	}
+	if (how->flows)
+		nft_jump(nft_rule_add(c), flows);
 	nft_hand_over(c, nft_rule_add(c), device, u);
 }
 
@@ -177,11 +174,8 @@ static void bridged(struct nft_plan *p, const struct nft_how *how,
 		nft_has_protocol(r);
 		nft_jump(r, PLAN_PASSING);
 	}
-	if (how->flows) {
-		r = nft_rule_add(c);
-		nft_has_protocol(r);
-		nft_jump(r, FLOWS_PASSING);
-	}
+	if (how->flows)
+		nft_jump(nft_rule_add(c), FLOWS_PASSING);
 	nft_notrack(nft_rule_add(c));
 	c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
