@@ -136,12 +136,14 @@ static int table_drop(struct capture *c, struct error *err)
 	return route_drop(&c->rt, c->tun_ifindex, c->cfg.table, err);
 }
 
-static int selector_put(struct capture *c, struct error *err)
+/* Only by route: where there is a rule of any kind, the kernel looks for the
+ * way back of every datagram that arrives. */
+int selector_put(struct capture *c, struct error *err)
 {
-	return rule_put(&c->rt, &c->cfg, err);
+	return c->mode == CAPTURE_ROUTE ? rule_put(&c->rt, &c->cfg, err) : 0;
 }
 
-static int selector_drop(struct capture *c, struct error *err)
+int selector_drop(struct capture *c, struct error *err)
 {
 	return rule_drop(&c->rt, &c->cfg, err);
 }

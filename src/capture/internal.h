@@ -162,6 +162,12 @@ int watch_close(struct capture *c, struct error *err);
 /* Reads what is waiting and sets c->stale_*. */
 void watch_read(struct capture *c);
 
+/* ---- capture.c ----------------------------------------------------------- */
+
+/* The ip rule, where the mode is one that needs it; and away with it. */
+int selector_put(struct capture *c, struct error *err);
+int selector_drop(struct capture *c, struct error *err);
+
 /* ---- mode.c: by route or at the wire ------------------------------------ */
 
 /* For what is wanted, what nftables has and which queues there are: fills

@@ -37,6 +37,27 @@ int mode_choose(const struct capture *c, const struct nft_sight *sight,
 	return r;
 }
 
+/* Packets are sent by route only while the ip rule is there. Returns the
+ * mode. */
+static int change_to(struct capture *c, enum capture_mode mode,
+		     const struct nft_how *how, struct error *err)
+{
+	enum capture_mode old = c->mode;
+	int r;
+
+	c->mode = mode;
+	r = selector_put(c, err);
+	if (!r || r == -EEXIST)
+		r = nft_change(c->nft, how, err) ? -EIO : 0;
+	if (r) {
+		c->mode = old;
+		return r;
+	}
+	if (mode != CAPTURE_ROUTE && selector_drop(c, err))
+		log_warn("%s", err->text);
+	return (int)mode;
+}
+
 int mode_decide(struct capture *c, struct error *err)
 {
 	struct nft_how how = c->how;
@@ -56,8 +77,11 @@ int mode_decide(struct capture *c, struct error *err)
 		c->look_at = c->switched_at + SWITCH_EVERY;
 		return 0;
 	}
-	if (change && c->up && nft_change(c->nft, &how, err))
-		return -EIO;
+	if (change && c->up) {
+		r = change_to(c, (enum capture_mode)r, &how, err);
+		if (r < 0)
+			return r;
+	}
 	c->how = how;
 	c->mode = (enum capture_mode)r;
 	memcpy(c->why, why, sizeof(c->why));

@@ -37,9 +37,11 @@ static int print(struct capture *c, FILE *f)
 		c->mode == CAPTURE_WIRE ? "at the wire" : "by route", c->why);
 	fprintf(f, "# ip route add table %" PRIu32 " default dev %s protocol "
 		   "%d\n", c->cfg.table, c->dev, CAPTURE_PROTOCOL);
-	fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
-		   " lookup %" PRIu32 " protocol %d\n",
-		c->cfg.pref, c->cfg.mark, c->cfg.table, CAPTURE_PROTOCOL);
+	if (c->mode == CAPTURE_ROUTE)
+		fprintf(f, "# ip rule add pref %" PRIu32 " fwmark 0x%" PRIx32
+			   " lookup %" PRIu32 " protocol %d\n",
+			c->cfg.pref, c->cfg.mark, c->cfg.table,
+			CAPTURE_PROTOCOL);
 	for (unsigned i = 0; i < c->cfg.vias; i++)
 		fprintf(f, "# ip rule add pref %" PRIu32 " iif " NFT_VIA_DEVICE
 			   " lookup %" PRIu32 " protocol %d # by %s, or "
