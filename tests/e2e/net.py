@@ -175,7 +175,8 @@ _known = {}
 
 
 def kernel_can(what):
-    """'wireguard', 'dummy', 'netem', 'skbedit': tried, not looked up."""
+    """'wireguard', 'dummy', 'netem', 'skbedit', 'esp': tried, not looked
+    up."""
     if what not in _known:
         ns = Netns("probe")
         try:
@@ -189,6 +190,11 @@ def kernel_can(what):
                 r = ns.run("tc qdisc add dev lo clsact && tc filter add dev lo "
                            "ingress protocol all u32 match u32 0 0 "
                            "action skbedit mark 1", check=False)
+            elif what == "esp":
+                r = ns.run("ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto "
+                           "esp spi 1 mode tunnel auth 'hmac(sha256)' "
+                           "0x%s enc 'cbc(aes)' 0x%s" % (
+                               "11" * 32, "22" * 16), check=False)
             elif what in ("fq_codel", "tbf"):
                 r = ns.run("tc qdisc add dev lo root " + what + (
                     " rate 1gbit burst 100k latency 50ms"

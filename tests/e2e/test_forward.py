@@ -557,6 +557,45 @@ def test_through_a_tunnel(host, nat):
                 c.close()
 
 
+def ipsec(host, net):
+    """A tunnel between both sides, for what is from net to FAR."""
+    lan = net.net + ".0/24"
+    for ns in (host.near, host.far):
+        for spi, (src, dst) in enumerate(((NEAR0, GW0), (GW0, NEAR0)), 1):
+            ns.run(["ip", "xfrm", "state", "add", "src", src, "dst", dst,
+                    "proto", "esp", "spi", spi, "mode", "tunnel", "auth",
+                    "hmac(sha256)", "0x" + "11" * 32, "enc", "cbc(aes)",
+                    "0x" + "22" * 16])
+    there = (lan, FAR + "/32", NEAR0, GW0)
+    back = (FAR + "/32", lan, GW0, NEAR0)
+    for ns, dir_, (src, dst, left, right) in (
+            (host.near, "out", there), (host.near, "fwd", back),
+            (host.far, "out", back), (host.far, "in", there)):
+        ns.run("ip xfrm policy add src %s dst %s dir %s tmpl src %s dst %s "
+               "proto esp mode tunnel" % (src, dst, dir_, left, right))
+
+
+@pytest.mark.parametrize("dirs", [FORWARD, ALL])
+def test_a_gateway_with_ipsec(host, dirs):
+    """What was decrypted is taken where it leaves: handed back where it
+    arrived, the policy would not let it pass."""
+    if not kernel_can("esp"):
+        pytest.skip("no ESP in this kernel")
+    net = plain(host)
+    ipsec(host, net)
+    wait_for(lambda: net.ping(FAR) == 1, "the tunnel works")
+    with host.sluice(dirs + SAY.replace('proto = "udp"', 'proto = "udp", '
+                                        'dir = "forward"')) as s, \
+            UdpServer(host.far, FAR, 5000), \
+            host.capture(expr="proto 50") as cap:
+        text = word()
+        assert net.ask(text.encode(), (FAR, 5000))[0] == text.encode()
+        assert said(s, text, 2) == [
+            "forward %s %s docker0 wire" % (net.addr, FAR),
+            "forward %s %s docker0 wire" % (FAR, net.addr)]
+        cap.wait(lambda fs: fs, "it is ESP on the link")
+
+
 # ---- rules of others -----------------------------------------------------------
 
 MARKS = {
