@@ -76,7 +76,8 @@ static const struct {
 	{ "netdev", "plan-passing",
 	  { "udp dport 1 return\n", "iifname \"up7\" counter name \"r1\" drop",
 	    "ip ttl set 9 ether saddr set 02:03:04:05:06:07 accept",
-	    "ip saddr 10.0.0.0/8 counter name \"r5\" drop",
+	    "ip saddr 10.0.0.0/8 meta l4proto >= ip counter name \"r5\" "
+	    "drop",
 	    "\n\t\tether saddr set 02:03:04:05:06:07 accept\n" },
 	  { "oifname", "mark", "r4" } },
 	{ "netdev", "plan-passing-bare",
@@ -92,7 +93,8 @@ static const struct {
 	/* What only asks changes, drops and counts nothing. */
 	{ "ip", "plan-passing",
 	  { "udp dport 1 return\n", "iifname \"up7\" accept\n",
-	    "meta l4proto tcp accept\n", "ip saddr 10.0.0.0/8 accept\n" },
+	    "meta l4proto tcp accept\n",
+	    "ip saddr 10.0.0.0/8 meta l4proto >= ip accept\n" },
 	  { "counter", "drop", "set", "oifname" } },
 	{ "ip", "bridged-new",
 	  { "jump plan-passing\n\t\tnotrack\n" }, { NULL } },
