@@ -49,7 +49,7 @@ struct nft {
 		uint64_t sum;
 	} *said;
 	unsigned saids;
-	struct nft_known known[4 * UPLINKS_MAX + 16];
+	struct nft_known known[6 * UPLINKS_MAX + 48];
 	unsigned knowns;
 };
 

@@ -151,6 +151,66 @@ static bool marked_first(const struct nft_how *how)
 	return how->forward || nft_expects(how) || nft_own_arrives(how);
 }
 
+/* More rules than this are not written once for each uplink. */
+#define IN_PLACE_MAX 256
+
+/*
+ * Where nearly all that leaves, or arrives, is new to us, the steps stand in
+ * the chains of the hooks, and what no step meets is asked nothing else. By
+ * route it has been decided before, and so it is asked for its mark first.
+ */
+static bool in_place(const struct nft_how *how, enum packet_dir dir,
+		     unsigned count)
+{
+	if (!nft_decides(how->plan, dir) || nft_wants_sound(how->plan, dir) ||
+	    !count || how->plan->steps * count > IN_PLACE_MAX)
+		return false;
+	return dir == DIR_IN ? how->in && !marked_first(how)
+			     : !how->route && !how->forward && !tells(how) &&
+				       !nft_own_arrives(how);
+}
+
+static struct nft_station station_out(void)
+{
+	return (struct nft_station){ .dir = DIR_OUT,
+				     .unknown = 1u << MATCH_CGROUP,
+				     .any_protocol = true };
+}
+
+static struct nft_station station_in(const struct nft_how *how, bool frame)
+{
+	struct nft_station at = { .dir = DIR_IN,
+				  .any_protocol = true,
+				  .frame = frame,
+				  .type = { TO_HOST },
+				  .types = 3 };
+
+	if (marked_first(how))
+		return at;
+	if (frame)
+		at.not_from = how->marker;
+	else
+		at.not_marked = how->seen;
+	return at;
+}
+
+/* The steps in c; and the chain that they give to, of the same device. */
+static struct nft_chain *steps_in_place(struct nft_plan *p,
+					struct nft_chain *c,
+					const struct nft_how *how,
+					struct nft_station at)
+{
+	struct nft_chain hand = { .family = c->family, .ifindex = c->ifindex };
+
+	snprintf(hand.name, sizeof(hand.name), "take-%.*s",
+		 NFT_CHAIN_MAX - 6, c->name);
+	at.hand = hand.name;
+	p->rules = how->plan;
+	if (nft_steps(c, how->plan, &at) < 0)
+		p->failed = true;
+	return nft_chain_add(p, &hand);
+}
+
 static bool has_bare(struct uplink *const *list, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -171,23 +231,17 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how,
 		at.via = how;
 	if (plan_by_route(how))
 		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan, &at);
-	at = (struct nft_station){ .dir = DIR_OUT,
-				   .unknown = 1u << MATCH_CGROUP,
-				   .any_protocol = true };
-	if (nft_decides(how->plan, DIR_OUT) && !how->only.id)
+	p->in_place[DIR_OUT] = in_place(how, DIR_OUT, count);
+	p->in_place[DIR_IN] = in_place(how, DIR_IN, count);
+	at = station_out();
+	if (nft_decides(how->plan, DIR_OUT) && !how->only.id &&
+	    !p->in_place[DIR_OUT])
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan, &at);
-	if (!how->in || !nft_decides(how->plan, DIR_IN))
+	if (!how->in || !nft_decides(how->plan, DIR_IN) || p->in_place[DIR_IN])
 		return;
-	at = (struct nft_station){ .dir = DIR_IN,
-				   .any_protocol = true,
-				   .type = { TO_HOST },
-				   .types = 3 };
-	at.not_from = marked_first(how) ? NULL : how->marker;
-	at.frame = true;
+	at = station_in(how, true);
 	nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan, &at);
-	at.frame = false;
-	at.not_from = NULL;
-	at.not_marked = marked_first(how) ? 0 : how->seen;
+	at = station_in(how, false);
 	if (has_bare(list, count))
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN_BARE, how->plan,
 			       &at);
@@ -534,10 +588,16 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	/* Of others nothing is wanted. */
 	if (how->only.id)
 		return;
+	if (p->in_place[DIR_OUT]) {
+		struct nft_station at = station_out();
+
+		at.not_marked = how->seen;
+		c = steps_in_place(p, c, how, at);
+	}
 	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	if (nft_decides(how->plan, DIR_OUT))
+	if (nft_decides(how->plan, DIR_OUT) && !p->in_place[DIR_OUT])
 		go_to_plan(c, how, DIR_OUT, PLAN_OUT);
 	if (how->flows)
 		nft_jump(nft_rule_add(c), FLOWS);
@@ -623,7 +683,10 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 	};
 	struct nft_rule *r;
 
-	if (how->in && nft_decides(how->plan, DIR_IN) && !marked_first(how))
+	if (p->in_place[DIR_IN])
+		c = steps_in_place(p, c, how, station_in(how, u->link_len));
+	else if (how->in && nft_decides(how->plan, DIR_IN) &&
+		 !marked_first(how))
 		go_to_plan(c, how, DIR_IN, plan_in(u));
 	r = nft_rule_add(c);
 	if (u->link_len)
@@ -651,7 +714,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	unsigned i, k;
 
 	*p = NFT_PLAN_NONE;
-	p->chain = calloc(CHAINS_FIXED + 4 * (size_t)count,
+	p->chain = calloc(CHAINS_FIXED + 6 * (size_t)count,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;

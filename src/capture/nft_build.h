@@ -40,6 +40,8 @@ struct nft_plan {
 	struct nft_chain *chain;
 	unsigned chains;
 	bool failed;
+	bool in_place[2]; /* by DIR_OUT and DIR_IN: steps stand in the chains
+			     of the hooks themselves */
 	const struct plan *rules; /* its counters and sets are needed; NULL:
 				     none */
 };

@@ -29,6 +29,14 @@ static void guard(struct nft_rule *r, const struct nft_station *at)
 		nft_daddr_types(r, at->type, at->types);
 }
 
+static void give(struct nft_rule *r, const struct nft_station *at)
+{
+	if (at->hand)
+		nft_goto(r, at->hand);
+	else
+		nft_return(r);
+}
+
 void nft_let_by(struct nft_rule *r, const struct nft_station *at)
 {
 	if (at->marker)
@@ -58,7 +66,7 @@ static void ask(struct nft_chain *c, const struct plan *p,
 
 	nft_terms(r, p, s, at->cgroups);
 	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA)
-		nft_return(r);
+		give(r, at);
 	else
 		nft_accept(r);
 }
@@ -146,7 +154,7 @@ static void send_by(struct nft_chain *c, const struct plan *p,
 	nft_via_send(r, at->via, s->rule->constant.via);
 	r = nft_rule_add(c);
 	meets(r, p, s, at);
-	nft_return(r);
+	give(r, at);
 }
 
 static void one_step(struct nft_chain *c, const struct plan *p,
@@ -169,7 +177,7 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 	r = nft_rule_add(c);
 	meets(r, p, s, at);
 	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA) {
-		nft_return(r);
+		give(r, at);
 		return;
 	}
 	count(r, s->rule);
@@ -223,7 +231,7 @@ static void leave_to_us(struct nft_chain *c, const struct plan *p,
 			continue;
 		r = nft_rule_add(c);
 		h->is(r);
-		nft_return(r);
+		give(r, at);
 	}
 	/* Only at the wire is a packet in a frame. */
 	for (uint32_t i = 0; i < p->steps && c->family != NFPROTO_IPV4; i++) {
@@ -236,7 +244,7 @@ static void leave_to_us(struct nft_chain *c, const struct plan *p,
 		r = nft_rule_add(c);
 		nft_terms(r, p, s, at->cgroups);
 		nft_may_end_before(r, s);
-		nft_return(r);
+		give(r, at);
 	}
 }
 

@@ -28,6 +28,8 @@ struct nft_station {
 	/* What is meant, asked for behind a step's own conditions, where few
 	 * packets get to. What is handed over is not asked: whoever jumps here
 	 * looks again. */
+	const char *hand; /* to this chain with what is to be handed over; NULL:
+			     return */
 	bool any_protocol; /* others than IPv4 come here too */
 	bool frame; /* they have Ethernet headers: one without a VLAN tag */
 	const uint8_t *not_from; /* not from this MAC; NULL: from any */
