@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Our rules. Must not talk to the kernel but to ask for a device's index.
- *
- * Two bits of the mark carry the state: DIVERT (an ip rule sends it to
- * tun0) and SEEN (has been through, or is none of ours). Both together, which
- * no ip rule looks for, say in the output hook "to be diverted", and behind
- * the forward hook "is passing through, not seen yet". Bits are set with "or"
- * wherever somebody else's may stand beside them.
+ * Which chains there are, and those of the uplinks' hooks. Must not talk to
+ * the kernel but to ask for a device's index.
  */
 #include "capture/nft_build.h"
 
 #include <errno.h>
 #include <linux/icmp.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter_ipv4.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "capture/nft_flow.h"
+#include "capture/nft_output.h"
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
@@ -29,18 +24,7 @@
 #define HOOK_INGRESS 0
 #define HOOK_EGRESS  1
 
-/* After the chains that set marks of others, so that theirs are seen. */
-#define DECIDE_PRIORITY 199
-#define DIVERT_PRIORITY 200
-#define TOLD_PRIORITY	201
-/* After every filter: what is dropped there needs no mark. */
-#define THROUGH_PRIORITY 1000
-
 /* Chains that others jump to. */
-#define MARKED	 "marked"
-#define OWN	 "own"
-#define PLAN_OUT "plan-out"
-#define FLOWS	 "flows"
 #define PLAN_IN	 "plan-in"
 #define PLAN_IN_BARE "plan-in-bare" /* no Ethernet header */
 
@@ -108,16 +92,16 @@ bool nft_decides(const struct plan *p, enum packet_dir dir)
  * decided there, and what leaves is told by its mark: whatever has DIVERT is
  * handed over, and what has SEEN alone passes.
  */
-static bool tells(const struct nft_how *how)
+bool nft_tells(const struct nft_how *how)
 {
 	return how->only.id || plan_asks_cgroup(how->plan) ||
 	       (!how->route && nft_sends_by(how));
 }
 
 /* By route, what has to be tracked after tun0 must go there. */
-static const struct plan *plan_by_route(const struct nft_how *how)
+const struct plan *nft_plan_by_route(const struct nft_how *how)
 {
-	return (tells(how) || (how->route && !how->notrack)) &&
+	return (nft_tells(how) || (how->route && !how->notrack)) &&
 			       nft_decides(how->plan, DIR_OUT)
 		       ? how->plan
 		       : NULL;
@@ -166,7 +150,7 @@ static bool in_place(const struct nft_how *how, enum packet_dir dir,
 	    !count || how->plan->steps * count > IN_PLACE_MAX)
 		return false;
 	return dir == DIR_IN ? how->in && !marked_first(how)
-			     : !how->route && !how->forward && !tells(how) &&
+			     : !how->route && !how->forward && !nft_tells(how) &&
 				       !nft_own_arrives(how);
 }
 
@@ -225,18 +209,18 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how,
 	struct nft_station at = { .dir = DIR_OUT, .seen = how->seen,
 				  .cgroups = how->cgroups };
 
-	if (tells(how))
+	if (nft_tells(how))
 		at.within = how->divert | how->seen;
 	if (nft_sends_by(how))
 		at.via = how;
-	if (plan_by_route(how))
-		nft_plan_chain(p, NFPROTO_IPV4, PLAN_OUT, how->plan, &at);
+	if (nft_plan_by_route(how))
+		nft_plan_chain(p, NFPROTO_IPV4, NFT_PLAN_OUT, how->plan, &at);
 	p->in_place[DIR_OUT] = in_place(how, DIR_OUT, count);
 	p->in_place[DIR_IN] = in_place(how, DIR_IN, count);
 	at = station_out();
 	if (nft_decides(how->plan, DIR_OUT) && !how->only.id &&
 	    !p->in_place[DIR_OUT])
-		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_OUT, how->plan, &at);
+		nft_plan_chain(p, NFPROTO_NETDEV, NFT_PLAN_OUT, how->plan, &at);
 	if (!how->in || !nft_decides(how->plan, DIR_IN) || p->in_place[DIR_IN])
 		return;
 	at = station_in(how, true);
@@ -248,7 +232,7 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how,
 }
 
 /* By route as for a plan. */
-static bool flows_by_route(const struct nft_how *how)
+bool nft_flows_by_route(const struct nft_how *how)
 {
 	return how->flows && how->route && !how->notrack;
 }
@@ -258,262 +242,16 @@ static void flow_chains(struct nft_plan *p, const struct nft_how *how)
 	struct nft_station at = { .seen = how->seen };
 
 	/* There those with a mark of somebody else's get here as well. */
-	if (tells(how))
+	if (nft_tells(how))
 		at.within = how->divert | how->seen;
-	if (flows_by_route(how))
-		nft_flow_chain(p, NFPROTO_IPV4, FLOWS, &at);
+	if (nft_flows_by_route(how))
+		nft_flow_chain(p, NFPROTO_IPV4, NFT_FLOWS, &at);
 	if (how->flows)
-		nft_flow_chain(p, NFPROTO_NETDEV, FLOWS,
+		nft_flow_chain(p, NFPROTO_NETDEV, NFT_FLOWS,
 			       &(struct nft_station){ .seen = 0 });
 }
 
-/* ---- the output hook ------------------------------------------------------ */
-
-/*
- * What must not go by route: routing cannot take it, or its TTL could not be
- * given back. It is left to the wire.
- */
-static void leave_to_wire(struct nft_chain *c)
-{
-	struct nft_rule *r;
-
-	r = nft_rule_add(c);
-	nft_daddr_type_not(r, RTN_UNICAST);
-	nft_accept(r);
-	/* 255 has no room for the one that forwarding takes, and forwarding
-	 * turns 254 into 255: see through. */
-	r = nft_rule_add(c);
-	nft_ttl_from(r, 254);
-	nft_accept(r);
-}
-
-static void never_leaves(struct nft_chain *c)
-{
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_oif_lo(r);
-	nft_accept(r);
-}
-
-/*
- * What carries a mark of somebody else is left to the wire: ours would
- * replace it, and its owner may rely on it to keep packets out of a tunnel.
- * But no socket may claim to have been through; and a tunnel's outer packet
- * is a packet of its own, that of one passing through too.
- */
-static void marked(struct nft_plan *p, const struct nft_how *how)
-{
-	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = MARKED,
-	});
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_mark_has(r, how->seen);
-	nft_mark_clear(r, how->seen | how->divert);
-}
-
-/*
- * What is known of all that the host sends, or of one command. By route DIVERT
- * alone would be sent to tun0, and not all of it can be; but both bits mean
- * something else where it leaves beside what passes through.
- */
-static void decide_and_tell(struct nft_plan *p, const struct nft_how *how,
-			    struct nft_chain *c)
-{
-	uint32_t both = how->divert | how->seen;
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_marked(r);
-	nft_mark_clear(r, both);
-	never_leaves(c);
-	if (how->only.id) {
-		r = nft_rule_add(c);
-		nft_socket_cgroup(r, how->only_path, &how->only);
-		nft_goto(r, OWN);
-		c = nft_chain_add(p, &(struct nft_chain){
-			.family = NFPROTO_IPV4,
-			.name = OWN,
-		});
-	}
-	if (plan_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, PLAN_OUT);
-	}
-	if (flows_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, FLOWS);
-	}
-	nft_mark_or(nft_rule_add(c), how->route ? both : how->divert);
-	if (!how->route || !how->forward)
-		return;
-	c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "told",
-		.type = "filter",
-		.hook = NF_INET_LOCAL_OUT,
-		.hook_name = "output",
-		.priority = TOLD_PRIORITY,
-		.priority_name = "201",
-	});
-	r = nft_rule_add(c);
-	nft_mark_has(r, both);
-	nft_mark_clear(r, how->seen);
-}
-
-/*
- * What is decided here is marked as such, and what is to be handed over gets
- * both bits: in a chain of this type nothing is routed again.
- */
-static void decide(struct nft_plan *p, const struct nft_how *how)
-{
-	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "decide",
-		.type = "filter",
-		.hook = NF_INET_LOCAL_OUT,
-		.hook_name = "output",
-		.priority = DECIDE_PRIORITY,
-		.priority_name = "199",
-	});
-	struct nft_rule *r;
-
-	if (tells(how)) {
-		decide_and_tell(p, how, c);
-		return;
-	}
-	r = nft_rule_add(c);
-	nft_marked(r);
-	nft_goto(r, MARKED);
-	if (!how->route)
-		return;
-	never_leaves(c);
-	if (plan_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, PLAN_OUT);
-	}
-	if (flows_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, FLOWS);
-	}
-	leave_to_wire(c);
-	r = nft_rule_add(c);
-	nft_mark_set(r, how->divert | how->seen);
-}
-
-/* A chain of this type routes a packet again when its mark changed. */
-static void divert(struct nft_plan *p, const struct nft_how *how)
-{
-	struct nft_chain *c;
-	struct nft_rule *r;
-
-	if (!how->route && !nft_sends_by(how))
-		return;
-	c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "divert",
-		.type = "route",
-		.hook = NF_INET_LOCAL_OUT,
-		.hook_name = "output",
-		.priority = DIVERT_PRIORITY,
-		.priority_name = "200",
-	});
-	if (nft_sends_by(how))
-		nft_via_divert(c, how);
-	if (!how->route)
-		return;
-	r = nft_rule_add(c);
-	nft_mark_is(r, how->divert | how->seen);
-	/* See leave_to_wire. */
-	if (tells(how)) {
-		nft_ttl_to(r, 253);
-		nft_daddr_type(r, RTN_UNICAST);
-	}
-	nft_mark_set(r, how->divert);
-}
-
-/*
- * What comes out of tun0 is on its way to an uplink. Its bit is set here,
- * behind the routing decision, so that no routing rule ever meets it.
- */
-static void through(struct nft_plan *p, const struct nft_how *how)
-{
-	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "through",
-		.type = "filter",
-		.hook = NF_INET_FORWARD,
-		.hook_name = "forward",
-		.priority = THROUGH_PRIORITY,
-		.priority_name = "1000",
-	});
-	struct nft_rule *r = nft_rule_add(c);
-
-	/* The writer adds one, forwarding takes it away; to 255 none can be
-	 * added. */
-	nft_iifname(r, how->dev);
-	nft_ttl_is(r, 254);
-	nft_ttl_set(r, 255);
-	if (how->vias) {
-		r = nft_rule_add(c);
-		nft_iifname(r, NFT_VIA_DEVICES);
-		nft_ttl_is(r, 254);
-		nft_ttl_set(r, 255);
-	}
-	/* Unless what passes through is captured, it is none of ours
-	 * either; beside a command nobody asks. */
-	if (how->forward) {
-		nft_pass_through(c, how);
-	} else {
-		r = nft_rule_add(c);
-		if (how->only.id)
-			nft_iifname(r, how->dev);
-		nft_mark_or(r, how->seen);
-	}
-}
-
-/* A packet is tracked once: where the host alone would have done so, or,
- * where its translation would get lost that way, on the second pass. */
-static void track_once(struct nft_plan *p, const struct nft_how *how)
-{
-	struct nft_chain *c = NULL;
-	struct nft_rule *r;
-
-	if (!how->route) {
-		/* Nothing comes by tun0: what arrives need not meet this. */
-		if (!how->elsewhere)
-			return;
-		c = nft_chain_add(p, &(struct nft_chain){
-			.family = NFPROTO_IPV4,
-			.name = "prerouting",
-			.type = "filter",
-			.hook = NF_INET_PRE_ROUTING,
-			.hook_name = "prerouting",
-			.priority = NF_IP_PRI_RAW,
-			.priority_name = "raw",
-		});
-		r = nft_rule_add(c);
-		nft_iif(r, how->dev);
-		nft_notrack(r);
-	} else if (how->notrack) {
-		c = nft_chain_add(p, &(struct nft_chain){
-			.family = NFPROTO_IPV4,
-			.name = "output",
-			.type = "filter",
-			.hook = NF_INET_LOCAL_OUT,
-			.hook_name = "output",
-			.priority = NF_IP_PRI_RAW,
-			.priority_name = "raw",
-		});
-		r = nft_rule_add(c);
-		nft_marked(r);
-		nft_accept(r);
-		never_leaves(c);
-		leave_to_wire(c);
-		r = nft_rule_add(c);
-		nft_notrack(r);
-	}
-}
+/* ---- the hooks of the uplinks --------------------------------------------- */
 
 static struct nft_chain *wire_chain(struct nft_plan *p,
 				    const struct uplink *u, bool egress)
@@ -573,12 +311,12 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		nft_accept(r);
 		nft_own_remember(c);
 	}
-	if (tells(how) && how->flows) {
+	if (nft_tells(how) && how->flows) {
 		r = nft_rule_add(c);
 		nft_mark_has(r, how->divert);
-		nft_jump(r, FLOWS);
+		nft_jump(r, NFT_FLOWS);
 	}
-	if (tells(how)) {
+	if (nft_tells(how)) {
 		/* If it was sent to tun0, its socket is bound to a device. */
 		r = nft_rule_add(c);
 		nft_mark_has(r, how->divert);
@@ -598,9 +336,9 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
 	if (nft_decides(how->plan, DIR_OUT) && !p->in_place[DIR_OUT])
-		go_to_plan(c, how, DIR_OUT, PLAN_OUT);
+		go_to_plan(c, how, DIR_OUT, NFT_PLAN_OUT);
 	if (how->flows)
-		nft_jump(nft_rule_add(c), FLOWS);
+		nft_jump(nft_rule_add(c), NFT_FLOWS);
 	r = nft_rule_add(c);
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
@@ -653,7 +391,7 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 	if (nft_decides(how->plan, DIR_IN) && marked_first(how))
 		go_to_plan(c, how, DIR_IN, plan_in(u));
 	if (how->flows)
-		nft_jump(nft_rule_add(c), FLOWS);
+		nft_jump(nft_rule_add(c), NFT_FLOWS);
 	/* It was seen before it was decrypted. */
 	if (how->ipsec) {
 		r = nft_rule_add(c);
@@ -722,12 +460,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	flow_chains(p, how);
 	if (how->forward)
 		nft_pass_chains(p, how, list, count);
-	track_once(p, how);
-	if (!tells(how))
-		marked(p, how);
-	decide(p, how);
-	divert(p, how);
-	through(p, how);
+	nft_output_chains(p, how);
 	nft_via_chains(p, how);
 	for (i = 0; i < count; i++) {
 		leaving(p, how, list[i]);

@@ -63,6 +63,15 @@ struct nft_chain *nft_chain_add(struct nft_plan *p,
 /* Appends a chain with the steps of a plan, for others to jump to. */
 void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 		    const struct plan *plan, const struct nft_station *at);
+/* Chains that those of several hooks jump to, in both tables. */
+#define NFT_PLAN_OUT "plan-out"
+#define NFT_FLOWS    "flows"
+/* Whether all that is sent is decided, and told by its mark, in the output
+ * hook, by whatever way it goes on. */
+bool nft_tells(const struct nft_how *how);
+/* What is decided in the output hook; NULL, false: nothing. */
+const struct plan *nft_plan_by_route(const struct nft_how *how);
+bool nft_flows_by_route(const struct nft_how *how);
 /* Whether any packet of a direction can be decided without us. */
 bool nft_decides(const struct plan *plan, enum packet_dir dir);
 /* To the device of u whose name has this form, see nft.h. */
