@@ -441,7 +441,7 @@ static void what_a_killed_instance_left_is_cleaned(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
-		struct capture_config cfg = way(3);
+		struct capture_config cfg = way(0);
 		struct told t;
 
 		open_up(&cfg, &t);
