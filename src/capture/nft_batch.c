@@ -96,25 +96,49 @@ static struct nftnl_set *expected(void)
 	return NULL;
 }
 
-void nft_put_set(struct netlink_batch *b)
+void nft_put_new_set(struct netlink_batch *b, const struct nft_new_set *n)
 {
-	struct nlmsghdr *nlh = message(b, NFT_MSG_NEWSET, NFPROTO_NETDEV,
-				       NLM_F_CREATE | NLM_F_EXCL);
-	struct nftnl_set *s = expected();
+	struct nlmsghdr *nlh = message(b, NFT_MSG_NEWSET, n->family,
+				       NLM_F_CREATE |
+				       (n->may_exist ? 0 : NLM_F_EXCL));
+	struct nftnl_expr *counter =
+		n->counted ? nftnl_expr_alloc("counter") : NULL;
+	struct nftnl_set *s = nftnl_set_alloc();
 
-	if (!s || !nlh) {
+	if (s && counter)
+		nftnl_set_add_expr(s, counter);
+	if (!s || !nlh || (n->counted && !counter) ||
+	    nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) < 0 ||
+	    nftnl_set_set_str(s, NFTNL_SET_NAME, n->name) < 0) {
 		b->error = -ENOMEM;
 		goto out;
 	}
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
-	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, 0);
-	nftnl_set_set_u32(s, NFTNL_SET_ID, 1);
+	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, n->family);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, n->type);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, n->len);
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, n->flags);
+	if (n->timeout)
+		nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, n->timeout);
+	if (n->size)
+		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, n->size);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, n->id);
 	nftnl_set_nlmsg_build_payload(nlh, s);
-	netlink_batch_add(b, "set netdev " NFT_TABLE " " NFT_EXPECTED);
+	netlink_batch_add(b, "set %s " NFT_TABLE " %s",
+			  nft_family_name(n->family), n->name);
 out:
 	if (s)
 		nftnl_set_free(s);
+}
+
+void nft_put_set(struct netlink_batch *b)
+{
+	nft_put_new_set(b, &(struct nft_new_set){
+		.family = NFPROTO_NETDEV,
+		.name = NFT_EXPECTED,
+		.type = KEY_TYPE,
+		.len = KEY_LEN,
+		.id = 1,
+	});
 }
 
 void nft_put_element(struct netlink_batch *b, uint16_t type, uint8_t proto,

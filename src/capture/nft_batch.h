@@ -23,6 +23,20 @@ void nft_put_end(struct netlink_batch *b);
 /* Our table of that family: NFT_MSG_NEWTABLE (it must be new, and belongs to
  * the sending socket) or NFT_MSG_DELTABLE (and all in it). */
 void nft_put_table(struct netlink_batch *b, uint16_t type, uint8_t family);
+/* A new set of ours, empty. */
+struct nft_new_set {
+	uint8_t family;
+	const char *name;
+	uint32_t type;	    /* nft's number of what a member is */
+	uint32_t len;	    /* bytes of a member */
+	uint32_t flags;	    /* NFT_SET_* */
+	uint32_t size;	    /* members at most, 0: any number */
+	uint32_t id;	    /* its own in this transaction */
+	uint64_t timeout;   /* ms that a member stays, 0: for ever */
+	bool counted;	    /* each member counts */
+	bool may_exist;
+};
+void nft_put_new_set(struct netlink_batch *b, const struct nft_new_set *n);
 /* The set of expected arrivals, new and empty; and a member of it, of
  * NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM. */
 void nft_put_set(struct netlink_batch *b);

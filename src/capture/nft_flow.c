@@ -45,38 +45,21 @@ static const char *const names[] = { NFT_BYPASSED, NFT_DROPPED };
 
 /* ---- sets ---------------------------------------------------------------- */
 
+/* No member has a time; but only so is it a table that can grow and is bounded
+ * all the same. */
 static void put_set(struct netlink_batch *b, uint8_t family, const char *name,
 		    unsigned id)
 {
-	struct nftnl_expr *counter = nftnl_expr_alloc("counter");
-	struct nftnl_set *s = nftnl_set_alloc();
-	char *room = netlink_batch_room(b);
-	struct nlmsghdr *nlh;
-
-	if (s && counter)
-		nftnl_set_add_expr(s, counter);
-	if (!s || !counter || !room ||
-	    nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
-	    nftnl_set_set_str(s, NFTNL_SET_NAME, name)) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWSET, family,
-				    NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 0);
-	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, family);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
-	/* No member has a time; but only so is it a table that can grow and is
-	 * bounded all the same. */
-	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT);
-	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, MEMBERS_MAX);
-	nftnl_set_set_u32(s, NFTNL_SET_ID, id);
-	nftnl_set_nlmsg_build_payload(nlh, s);
-	netlink_batch_add(b, "set %s " NFT_TABLE " %s",
-			  nft_family_name(family), name);
-out:
-	if (s)
-		nftnl_set_free(s);
+	nft_put_new_set(b, &(struct nft_new_set){
+		.family = family,
+		.name = name,
+		.type = KEY_TYPE,
+		.len = KEY_LEN,
+		.flags = NFT_SET_TIMEOUT,
+		.size = MEMBERS_MAX,
+		.id = id,
+		.counted = true,
+	});
 }
 
 void nft_flows_put(struct netlink_batch *b, uint8_t family)

@@ -13,6 +13,7 @@
 #include <netinet/ip_icmp.h>
 #include <linux/netfilter.h>
 
+#include "capture/nft_batch.h"
 #include "capture/nft_expr.h"
 
 #define OWN_SET "own"
@@ -37,28 +38,15 @@
 
 void nft_own_put_set(struct netlink_batch *b)
 {
-	struct nftnl_set *s = nftnl_set_alloc();
-	char *room = netlink_batch_room(b);
-	struct nlmsghdr *nlh;
-
-	if (!s || !room || nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
-	    nftnl_set_set_str(s, NFTNL_SET_NAME, OWN_SET)) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWSET, NFPROTO_NETDEV,
-				    NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 0);
-	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_NETDEV);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
-	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
-	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, MEMBERS_MAX);
-	nftnl_set_set_u32(s, NFTNL_SET_ID, SET_ID);
-	nftnl_set_nlmsg_build_payload(nlh, s);
-	netlink_batch_add(b, "set netdev " NFT_TABLE " " OWN_SET);
-out:
-	if (s)
-		nftnl_set_free(s);
+	nft_put_new_set(b, &(struct nft_new_set){
+		.family = NFPROTO_NETDEV,
+		.name = OWN_SET,
+		.type = KEY_TYPE,
+		.len = KEY_LEN,
+		.flags = NFT_SET_TIMEOUT | NFT_SET_EVAL,
+		.size = MEMBERS_MAX,
+		.id = SET_ID,
+	});
 }
 
 void nft_own_print_set(FILE *f)

@@ -23,6 +23,7 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "capture/nft_batch.h"
 #include "capture/nft_expr.h"
 #include "rule/plan.h"
 
@@ -298,30 +299,17 @@ void nft_via_chains(struct nft_plan *p, const struct nft_how *how)
 
 void nft_via_put_set(struct netlink_batch *b)
 {
-	struct nftnl_set *s = nftnl_set_alloc();
-	char *room = netlink_batch_room(b);
-	struct nlmsghdr *nlh;
-
-	if (!s || !room ||
-	    nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE) ||
-	    nftnl_set_set_str(s, NFTNL_SET_NAME, FLOWS)) {
-		b->error = -ENOMEM;
-		goto out;
-	}
-	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_IPV4);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, KEY_TYPE);
-	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, KEY_LEN);
-	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | NFT_SET_EVAL);
-	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, FLOWS_TIMEOUT);
-	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_MAX);
-	nftnl_set_set_u32(s, NFTNL_SET_ID, 0x5300);
-	nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWSET, NFPROTO_IPV4,
-				    NLM_F_CREATE | NLM_F_ACK, 0);
-	nftnl_set_nlmsg_build_payload(nlh, s);
-	netlink_batch_add(b, "set ip " NFT_TABLE " " FLOWS);
-out:
-	if (s)
-		nftnl_set_free(s);
+	nft_put_new_set(b, &(struct nft_new_set){
+		.family = NFPROTO_IPV4,
+		.name = FLOWS,
+		.type = KEY_TYPE,
+		.len = KEY_LEN,
+		.flags = NFT_SET_TIMEOUT | NFT_SET_EVAL,
+		.size = FLOWS_MAX,
+		.id = 0x5300,
+		.timeout = FLOWS_TIMEOUT,
+		.may_exist = true,
+	});
 }
 
 void nft_via_print_set(FILE *f)
