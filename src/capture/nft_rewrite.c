@@ -12,6 +12,7 @@
 #include <libnftnl/expr.h>
 
 #include "capture/nft_expr.h"
+#include "capture/nft_word.h"
 #include "capture/nft_term.h"
 
 #define SYN	       0x02

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "base/bytes.h"
 #include "capture/nft_expr.h"
 #include "capture/nft_set.h"
+#include "capture/nft_word.h"
 #include "packet/packet.h"
 
 #define HEADERS_MAX 120 /* bytes of IP and TCP, all options taken */
@@ -72,121 +72,7 @@ static bool is_of_host(enum match_key key)
 	return key == MATCH_USER || key == MATCH_GROUP;
 }
 
-/* ---- text ---------------------------------------------------------------- */
-
-static void proto_word(char *buf, uint32_t proto)
-{
-	const struct protoent *e = getprotobynumber((int)proto);
-
-	if (e)
-		snprintf(buf, NFT_WORD, "%.40s", e->p_name);
-	else
-		snprintf(buf, NFT_WORD, "%u", proto);
-}
-
-static void flags_word(char *buf, uint32_t flags)
-{
-	static const char *const names[] = { "fin", "syn", "rst", "psh",
-					     "ack", "urg", "ecn", "cwr" };
-
-	*buf = '\0';
-	for (unsigned i = 0; i < 8; i++)
-		if (flags & 1u << i) {
-			strcat(buf, *buf ? "," : "");
-			strcat(buf, names[i]);
-		}
-}
-
-/* As nft names codes, whatever the type. */
-static const char *icmp_code_word(uint32_t code)
-{
-	switch (code) {
-	case 0:
-		return "net-unreachable";
-	case 1:
-		return "host-unreachable";
-	case 2:
-		return "prot-unreachable";
-	case 3:
-		return "port-unreachable";
-	case 4:
-		return "frag-needed";
-	case 9:
-		return "net-prohibited";
-	case 10:
-		return "host-prohibited";
-	case 13:
-		return "admin-prohibited";
-	default:
-		return NULL;
-	}
-}
-
-/* RFC 2474, 2597, 3246 */
-void nft_dscp_word(char buf[NFT_WORD], uint32_t dscp)
-{
-	uint32_t class = dscp >> 3, low = dscp & 7;
-
-	if (!low)
-		snprintf(buf, NFT_WORD, "cs%u", class);
-	else if (dscp == 46)
-		snprintf(buf, NFT_WORD, "ef");
-	else if (class >= 1 && class <= 4 && !(low & 1))
-		snprintf(buf, NFT_WORD, "af%u%u", class, low >> 1);
-	else
-		snprintf(buf, NFT_WORD, "0x%02x", dscp);
-}
-
-static void value_word(char *buf, enum match_key key, uint32_t v)
-{
-	const char *name = key == MATCH_ICMP_TYPE ? icmp_type_name((uint8_t)v)
-			   : key == MATCH_ICMP_CODE ? icmp_code_word(v)
-						    : NULL;
-
-	if (key == MATCH_SRC || key == MATCH_DST)
-		snprintf(buf, NFT_WORD, "%u.%u.%u.%u", v >> 24, v >> 16 & 255,
-			 v >> 8 & 255, v & 255);
-	else if (key == MATCH_PROTO)
-		proto_word(buf, v);
-	else if (key == MATCH_DSCP)
-		nft_dscp_word(buf, v);
-	else if (key == MATCH_TCP_FLAGS)
-		snprintf(buf, NFT_WORD, "0x%x", v);
-	else if (name)
-		snprintf(buf, NFT_WORD, "%s", name);
-	else
-		snprintf(buf, NFT_WORD, "%u", v);
-}
-
-/* The bits of a prefix that is exactly this range, or -1. */
-static int prefix_bits(uint32_t low, uint32_t high)
-{
-	uint32_t host = low ^ high;
-
-	if (host & (host + 1) || low & host)
-		return -1;
-	return host ? __builtin_clz(host) : 32;
-}
-
-static void range_word(char *buf, enum match_key key, uint32_t low,
-		       uint32_t high)
-{
-	char a[NFT_WORD], b[NFT_WORD];
-	int bits = -1;
-
-	value_word(a, key, low);
-	value_word(b, key, high);
-	if (key == MATCH_SRC || key == MATCH_DST)
-		bits = prefix_bits(low, high);
-	if (low == high)
-		snprintf(buf, 2 * NFT_WORD, "%s", a);
-	else if (bits >= 0)
-		snprintf(buf, 2 * NFT_WORD, "%s/%d", a, bits);
-	else if (key == MATCH_DSCP) /* nft takes no names there */
-		snprintf(buf, 2 * NFT_WORD, "0x%02x-0x%02x", low, high);
-	else
-		snprintf(buf, 2 * NFT_WORD, "%s-%s", a, b);
-}
+/* ---- where a key is -------------------------------------------------------- */
 
 /* "tcp dport" where the protocol is one, "th dport" where it may be some. */
 static void say_place(struct nft_rule *r, const struct plan_step *s,
@@ -203,7 +89,7 @@ static void say_place(struct nft_rule *r, const struct plan_step *s,
 
 		if (s->term[i].key == MATCH_PROTO && x->count == 1 &&
 		    x->range[0].low == x->range[0].high)
-			proto_word(proto, (uint32_t)x->range[0].low);
+			nft_proto_word(proto, (uint32_t)x->range[0].low);
 	}
 	nft_say(r, "%s %s %s", proto, places[key].name, rest);
 }
@@ -293,20 +179,20 @@ static void one_range(struct nft_rule *r, const struct plan_step *s,
 {
 	const struct place *p = &places[key];
 	char word[2 * NFT_WORD], text[2 * NFT_WORD + 4];
-	int bits = p->type == TYPE_IPADDR ? prefix_bits(low, high) : -1;
+	int bits = p->type == TYPE_IPADDR ? nft_prefix_bits(low, high) : -1;
 	const char *sign = negate ? "!= " : "";
 	uint32_t op = negate ? NFT_CMP_NEQ : NFT_CMP_EQ, v = low;
 
-	range_word(word, key, low, high);
+	nft_range_word(word, key, low, high);
 	if (low != high && bits < 0 && !negate && high == p->max) {
 		sign = ">= ";
 		op = NFT_CMP_GTE;
-		value_word(word, key, low);
+		nft_value_word(word, key, low);
 	} else if (low != high && bits < 0 && !negate && !low) {
 		sign = "<= ";
 		op = NFT_CMP_LTE;
 		v = high;
-		value_word(word, key, high);
+		nft_value_word(word, key, high);
 	}
 	snprintf(text, sizeof(text), "%s%s", sign, word);
 	say_place(r, s, key, text);
@@ -347,7 +233,7 @@ static void many_ranges(struct nft_rule *r, const struct plan_step *s,
 		const struct range *x = &t->ranges.range[i];
 
 		wide |= x->low != x->high;
-		range_word(word, t->key, (uint32_t)x->low, (uint32_t)x->high);
+		nft_range_word(word, t->key, (uint32_t)x->low, (uint32_t)x->high);
 		used += (size_t)snprintf(text + used, room - used, "%s%s",
 					 i ? ", " : "{ ", word);
 	}
@@ -425,8 +311,8 @@ static void masked_flags(struct nft_rule *r, const struct plan_term *t)
 	uint8_t mask = (uint8_t)t->mask, none = 0, value = (uint8_t)t->value;
 	char m[NFT_WORD], v[NFT_WORD];
 
-	flags_word(m, t->mask);
-	flags_word(v, t->value);
+	nft_flags_word(m, t->mask);
+	nft_flags_word(v, t->value);
 	if (t->value)
 		nft_say(r, "tcp flags %s%s / %s", t->negate ? "!= " : "", v, m);
 	else

@@ -23,12 +23,6 @@ void nft_socket_cgroup(struct nft_rule *r, const char *path,
 bool nft_asks_for_payload(const struct plan_step *s);
 void nft_may_end_before(struct nft_rule *r, const struct plan_step *s);
 
-/* Room for a value or a range of them. */
-#define NFT_WORD 48
-
-/* A DSCP as nft writes it. */
-void nft_dscp_word(char buf[NFT_WORD], uint32_t dscp);
-
 /* Whether a step asks for the protocol or for what is behind it: then the
  * kernel has found a sound IP header. */
 bool nft_knows_protocol(const struct plan_step *s);
