@@ -133,23 +133,12 @@ static unsigned present(struct nft *n, struct uplink **list)
 	return count;
 }
 
-/* What a chain says, as a number. */
-static uint64_t chain_sum(const struct nft_chain *c)
-{
-	uint64_t sum = 0xcbf29ce484222325;
-
-	for (unsigned i = 0; i < c->rules; i++)
-		for (const char *t = c->rule[i].text; t; t = *t ? t + 1 : NULL)
-			sum = (sum ^ (uint8_t)*t) * 0x100000001b3;
-	return sum;
-}
-
 static bool says_the_same(const struct nft *n, const struct nft_chain *c)
 {
 	for (unsigned i = 0; i < n->saids; i++)
 		if (n->said[i].family == c->family &&
 		    !strcmp(n->said[i].name, c->name))
-			return n->said[i].sum == chain_sum(c);
+			return n->said[i].sum == c->sum;
 	return false;
 }
 
@@ -162,7 +151,7 @@ static void remember(struct nft *n, const struct nft_plan *plan)
 	n->saids = n->said ? plan->chains : 0;
 	for (unsigned i = 0; i < n->saids; i++) {
 		n->said[i].family = plan->chain[i].family;
-		n->said[i].sum = chain_sum(&plan->chain[i]);
+		n->said[i].sum = plan->chain[i].sum;
 		memcpy(n->said[i].name, plan->chain[i].name,
 		       sizeof(n->said[i].name));
 	}

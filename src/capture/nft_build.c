@@ -6,12 +6,17 @@
 #include "capture/nft_build.h"
 
 #include <errno.h>
+#include <libnftnl/common.h>
+#include <libnftnl/rule.h>
 #include <linux/icmp.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "capture/netlink.h"
 #include "capture/nft_flow.h"
 #include "capture/nft_output.h"
 #include "capture/nft_own.h"
@@ -446,6 +451,41 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 	arrives_here(c, how, u);
 }
 
+static uint64_t add_bytes(uint64_t sum, const void *data, size_t n)
+{
+	for (const uint8_t *b = data; n--; b++)
+		sum = (sum ^ *b) * 0x100000001b3;
+	return sum;
+}
+
+/* The text says what is in the sets that belong to a rule, the message what
+ * the text leaves out, such as the number of a cgroup. */
+static int sum_up(struct nft_plan *p)
+{
+	struct nlmsghdr *nlh;
+	char *room = calloc(1, NETLINK_ROOM);
+
+	if (!room)
+		return -ENOMEM;
+	for (unsigned i = 0; i < p->chains; i++) {
+		struct nft_chain *c = &p->chain[i];
+
+		c->sum = 0xcbf29ce484222325;
+		for (unsigned k = 0; k < c->rules; k++) {
+			const struct nft_rule *r = &c->rule[k];
+
+			memset(room, 0, sizeof(*nlh) + 64);
+			nlh = nftnl_nlmsg_build_hdr(room, NFT_MSG_NEWRULE,
+						    c->family, 0, 0);
+			nftnl_rule_nlmsg_build_payload(nlh, r->r);
+			c->sum = add_bytes(c->sum, nlh, nlh->nlmsg_len);
+			c->sum = add_bytes(c->sum, r->text, r->used);
+		}
+	}
+	free(room);
+	return 0;
+}
+
 int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 		  struct uplink *const *list, unsigned count)
 {
@@ -472,7 +512,7 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 		for (k = 0; k < p->chain[i].rules; k++)
 			p->failed |= p->chain[i].rule[k].failed;
 	}
-	return p->failed ? -ENOMEM : 0;
+	return p->failed ? -ENOMEM : sum_up(p);
 }
 
 void nft_plan_free(struct nft_plan *p)

@@ -34,6 +34,7 @@ struct nft_chain {
 	struct nft_rule spare; /* what is added without memory for it */
 	bool failed;	       /* no memory */
 	bool dangling; /* a device to forward to is not there */
+	uint64_t sum;  /* of all that its rules say */
 };
 
 struct nft_plan {

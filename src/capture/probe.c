@@ -37,26 +37,32 @@ static int install(struct nft *n, struct error *err)
 
 static int attempt(struct error *err)
 {
-	int out[CAPTURE_WORKERS_MAX], in[CAPTURE_WORKERS_MAX], ifindex, r;
+	static const char *const forms[] = { NFT_OUT_DEVICE, NFT_IN_DEVICE,
+					     NFT_PASSING_DEVICE,
+					     NFT_LEAVING_DEVICE };
+	int fd[sizeof(forms) / sizeof(forms[0])][CAPTURE_WORKERS_MAX];
+	unsigned opened = 0;
 	bool offload = false;
 	char name[IFNAMSIZ];
 	struct nft *n;
+	int ifindex, r = 0;
 
-	snprintf(name, sizeof(name), NFT_OUT_DEVICE, LO_IFINDEX);
-	r = tun_open(name, true, 1, &offload, out, &ifindex, err);
-	if (r)
-		return r;
-	snprintf(name, sizeof(name), NFT_IN_DEVICE, LO_IFINDEX);
-	r = tun_open(name, true, 1, &offload, in, &ifindex, err);
+	while (!r && opened < sizeof(forms) / sizeof(forms[0])) {
+		snprintf(name, sizeof(name), forms[opened], LO_IFINDEX);
+		r = tun_open(name, true, 1, &offload, fd[opened], &ifindex,
+			     err);
+		if (!r)
+			opened++;
+	}
 	if (r)
 		goto out;
 	r = nft_open(&n, err);
 	if (!r)
 		r = install(n, err);
 	nft_close(n);
-	tun_close(in);
 out:
-	tun_close(out);
+	while (opened)
+		tun_close(fd[--opened]);
 	return r;
 }
 

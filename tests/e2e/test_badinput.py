@@ -52,12 +52,10 @@ BAD_RULES = {
                                  r"rule\d+\.lua:1.*action"),
     "action_misspelt": ("rule { action = DORP }\n", r"rule\d+\.lua:1"),
     "policy_of_the_wrong_type": ("policy('drop')\n", r"rule\d+\.lua:1"),
-    "capture_of_forward": ("capture { dir = { 'out', 'forward' } }\n",
-                           r"forward"),
     "capture_of_the_wrong_dir": ("capture { dir = { 'sideways' } }\n",
                                  r"sideways"),
-    "a_match_that_no_packet_can_answer": (
-        "rule { match = { user = 'root' }, action = DROP }\n",
+    "a_user_that_is_none": (
+        "rule { match = { user = 'nobody-at-all' }, action = DROP }\n",
         r"rule\d+\.lua:1.*user"),
     "error_at_load": ("local x = nil\nx.y = 1\n", r"rule\d+\.lua:2"),
     "endless_loop_at_load": ("local n = 0\nwhile true do n = n + 1 end\n",
