@@ -267,6 +267,17 @@ int netlink_drain(struct netlink *n, netlink_cb *cb, void *arg)
 	return result;
 }
 
+const struct nlattr *netlink_inside(const struct nlattr *a, uint16_t type)
+{
+	const struct nlattr *i;
+
+	if (a)
+		mnl_attr_for_each_nested(i, a)
+			if (mnl_attr_get_type(i) == type)
+				return i;
+	return NULL;
+}
+
 /* ---- batches ------------------------------------------------------------ */
 
 void *netlink_batch_room(struct netlink_batch *b)

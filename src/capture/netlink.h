@@ -64,6 +64,9 @@ int netlink_dump(struct netlink *n, struct nlmsghdr *nlh, netlink_cb *cb,
  */
 int netlink_drain(struct netlink *n, netlink_cb *cb, void *arg);
 
+/* Finds attribute type inside a, or NULL; a may be NULL. */
+const struct nlattr *netlink_inside(const struct nlattr *a, uint16_t type);
+
 /* ---- batches: for nftables, a transaction ------------------------------ */
 
 struct netlink_batch {

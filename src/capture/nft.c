@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
-#include <libnftnl/object.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -22,10 +21,10 @@
 #include "capture/netlink.h"
 #include "capture/nft_batch.h"
 #include "capture/nft_build.h"
+#include "capture/nft_count.h"
 #include "capture/nft_flow.h"
 #include "capture/nft_own.h"
 #include "capture/nft_set.h"
-#include "capture/nft_steps.h"
 #include "capture/nft_via.h"
 
 #define UPLINKS_MAX 128
@@ -203,30 +202,6 @@ static void put_changes(struct netlink_batch *b, const struct nft *n,
 	}
 }
 
-/* Each rule that is decided in the kernel has a counter in both tables, so
- * that it keeps counting whatever way packets take. */
-static void put_counters(struct netlink_batch *b, const struct plan *p)
-{
-	char name[NFT_COUNTER_MAX];
-	int64_t last = -1;
-	unsigned i;
-
-	for (i = 0; i < FAMILIES && p->policy == VERDICT_DROP; i++)
-		nft_put_counter(b, families[i], NFT_COUNTER_POLICY);
-	for (uint32_t k = 0; k < p->steps; k++) {
-		const struct plan_step *s = &p->step[k];
-
-		/* The steps of a rule follow each other. */
-		if (s->act == STEP_HAND_OVER || !s->rule ||
-		    s->rule->index == last)
-			continue;
-		last = s->rule->index;
-		snprintf(name, sizeof(name), NFT_COUNTER, s->rule->index);
-		for (i = 0; i < FAMILIES; i++)
-			nft_put_counter(b, families[i], name);
-	}
-}
-
 static int all_there(const struct nft_plan *plan, struct error *err)
 {
 	unsigned i;
@@ -256,7 +231,8 @@ static void put_tables(struct netlink_batch *b, const struct nft *n)
 	if (nft_own_arrives(&n->how))
 		nft_own_put_set(b);
 	if (n->how.plan)
-		put_counters(b, n->how.plan);
+		for (i = 0; i < FAMILIES; i++)
+			nft_counters_put(b, families[i], n->how.plan);
 }
 
 static int apply_once(struct nft *n, int fresh, struct error *err)
@@ -556,55 +532,13 @@ int nft_set_changed(struct nft *n, const struct set *s,
 	return r ? explain(r, &why, err) : 0;
 }
 
-/* ---- counters ------------------------------------------------------------ */
-
-struct counting {
-	void (*f)(void *arg, uint32_t rule, uint64_t packets, uint64_t bytes);
-	void *arg;
-};
-
-static int one_counter(const struct nlmsghdr *nlh, void *arg)
-{
-	struct nftnl_obj *o = nftnl_obj_alloc();
-	const struct counting *c = arg;
-	uint32_t rule = UINT32_MAX;
-	const char *table, *name;
-
-	if (!o)
-		return -ENOMEM;
-	if (nftnl_obj_nlmsg_parse(nlh, o) < 0)
-		goto out;
-	table = nftnl_obj_get_str(o, NFTNL_OBJ_TABLE);
-	name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
-	if (!table || !name || strcmp(table, NFT_TABLE) ||
-	    nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER ||
-	    (strcmp(name, NFT_COUNTER_POLICY) &&
-	     strcmp(name, NFT_BYPASSED) && strcmp(name, NFT_DROPPED) &&
-	     sscanf(name, NFT_COUNTER, &rule) != 1))
-		goto out;
-	c->f(c->arg, rule, nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),
-	     nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_BYTES));
-out:
-	nftnl_obj_free(o);
-	return 0;
-}
-
 int nft_counters(struct nft *n,
 		 void (*f)(void *arg, uint32_t rule, uint64_t packets,
 			   uint64_t bytes),
 		 void *arg, struct error *err)
 {
-	struct counting c = { .f = f, .arg = arg };
-	char buf[MNL_NLMSG_HDRLEN + 64];
-	struct nlmsghdr *nlh;
-	int r;
-
-	if (!n->up || !n->how.plan)
-		return 0;
-	nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETOBJ, NFPROTO_UNSPEC, 0, 0);
-	r = netlink_dump(&n->nl, nlh, one_counter, NULL, &c);
-	return r < 0 ? error_set(err, r, "reading our nftables counters: %s",
-				 strerror(-r)) : 0;
+	return n->up && n->how.plan ? nft_counters_read(&n->nl, f, arg, err)
+				    : 0;
 }
 
 int nft_flows(struct nft *n, const struct capture_flow *list, unsigned count,

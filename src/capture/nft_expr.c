@@ -13,6 +13,7 @@
 #include <libnftnl/set.h>
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,14 +130,67 @@ void nft_mask_mark(struct nft_rule *r, uint32_t and_bits, uint32_t flip)
 	nft_mask(r, &and_bits, &flip, sizeof(and_bits));
 }
 
-void nft_load_constant(struct nft_rule *r, uint32_t value)
+void nft_load_bytes(struct nft_rule *r, const void *value, uint32_t len)
 {
 	struct nftnl_expr *e = nft_add(r, "immediate");
 
 	if (!e)
 		return;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DATA, value);
+	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, value, len) < 0)
+		r->failed = true;
+}
+
+void nft_load_constant(struct nft_rule *r, uint32_t value)
+{
+	nft_load_bytes(r, &value, sizeof(value));
+}
+
+void nft_store_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
+		       uint32_t len, uint32_t csum)
+{
+	struct nftnl_expr *e = nft_add(r, "payload");
+
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
+			   csum ? NFT_PAYLOAD_CSUM_INET
+				: NFT_PAYLOAD_CSUM_NONE);
+	if (csum)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, csum);
+}
+
+void nft_write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
+		    uint16_t keep, uint16_t value, uint32_t csum)
+{
+	keep = htons(keep);
+	value = htons(value);
+	if (keep) {
+		nft_load_payload(r, base, offset, 2);
+		nft_mask(r, &keep, &value, 2);
+	} else {
+		nft_load_bytes(r, &value, 2);
+	}
+	nft_store_payload(r, base, offset, 2, csum);
+}
+
+/* The kernel compares all 16 bytes of a name. */
+void nft_compare_device(struct nft_rule *r, uint32_t key, uint32_t op,
+			const char *name)
+{
+	size_t n = strnlen(name, IFNAMSIZ - 1);
+	char all[IFNAMSIZ] = "";
+
+	memcpy(all, name, n);
+	nft_load_meta(r, key);
+	if (n && name[n - 1] == '*')
+		nft_compare(r, op, all, (uint32_t)n - 1);
+	else
+		nft_compare(r, op, all, sizeof(all));
 }
 
 void nft_verdict(struct nft_rule *r, int code, const char *chain)

@@ -29,6 +29,18 @@ void nft_load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
 void nft_load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
 		      uint32_t len);
 void nft_load_constant(struct nft_rule *r, uint32_t value);
+void nft_load_bytes(struct nft_rule *r, const void *value, uint32_t len);
+/* What is loaded, into the packet; csum: where the checksum of 16 bits is that
+ * counts it, from the same base; 0: none does. */
+void nft_store_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
+		       uint32_t len, uint32_t csum);
+/* Two bytes of the packet, of which the bits in keep stay: a checksum counts
+ * 16 bits at a time. Both in host order. */
+void nft_write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
+		    uint16_t keep, uint16_t value, uint32_t csum);
+/* A device's name is name, or begins like it up to a '*' at its end. */
+void nft_compare_device(struct nft_rule *r, uint32_t key, uint32_t op,
+			const char *name);
 /* data has the byte order of what was loaded. */
 void nft_compare(struct nft_rule *r, uint32_t op, const void *data,
 		 uint32_t len);

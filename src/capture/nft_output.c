@@ -58,6 +58,15 @@ static void never_leaves(struct nft_chain *c)
 	nft_accept(r);
 }
 
+/* What rules or held connections decide does not come back. */
+static void ask(struct nft_chain *c, const struct nft_how *how)
+{
+	if (nft_plan_by_route(how))
+		nft_jump(nft_rule_add(c), NFT_PLAN_OUT);
+	if (nft_flows_by_route(how))
+		nft_jump(nft_rule_add(c), NFT_FLOWS);
+}
+
 /*
  * What carries a mark of somebody else is left to the wire: ours would
  * replace it, and its owner may rely on it to keep packets out of a tunnel.
@@ -99,14 +108,7 @@ static void decide_and_tell(struct nft_plan *p, const struct nft_how *how,
 			.name = OWN,
 		});
 	}
-	if (nft_plan_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, NFT_PLAN_OUT);
-	}
-	if (nft_flows_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, NFT_FLOWS);
-	}
+	ask(c, how);
 	nft_mark_or(nft_rule_add(c), how->route ? both : how->divert);
 	if (!how->route || !how->forward)
 		return;
@@ -151,14 +153,7 @@ static void decide(struct nft_plan *p, const struct nft_how *how)
 	if (!how->route)
 		return;
 	never_leaves(c);
-	if (nft_plan_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, NFT_PLAN_OUT);
-	}
-	if (nft_flows_by_route(how)) {
-		r = nft_rule_add(c);
-		nft_jump(r, NFT_FLOWS);
-	}
+	ask(c, how);
 	leave_to_wire(c);
 	r = nft_rule_add(c);
 	nft_mark_set(r, how->divert | how->seen);
@@ -195,6 +190,16 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 	nft_mark_set(r, how->divert);
 }
 
+/* The writer adds one, forwarding takes it away; to 255 none can be added. */
+static void give_back_ttl(struct nft_chain *c, const char *dev)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_iifname(r, dev);
+	nft_ttl_is(r, 254);
+	nft_ttl_set(r, 255);
+}
+
 /*
  * What comes out of tun0 is on its way to an uplink. Its bit is set here,
  * behind the routing decision, so that no routing rule ever meets it.
@@ -210,19 +215,11 @@ static void through(struct nft_plan *p, const struct nft_how *how)
 		.priority = THROUGH_PRIORITY,
 		.priority_name = "1000",
 	});
-	struct nft_rule *r = nft_rule_add(c);
+	struct nft_rule *r;
 
-	/* The writer adds one, forwarding takes it away; to 255 none can be
-	 * added. */
-	nft_iifname(r, how->dev);
-	nft_ttl_is(r, 254);
-	nft_ttl_set(r, 255);
-	if (how->vias) {
-		r = nft_rule_add(c);
-		nft_iifname(r, NFT_VIA_DEVICES);
-		nft_ttl_is(r, 254);
-		nft_ttl_set(r, 255);
-	}
+	give_back_ttl(c, how->dev);
+	if (how->vias)
+		give_back_ttl(c, NFT_VIA_DEVICES);
 	/* Unless what passes through is captured, it is none of ours
 	 * either; beside a command nobody asks. */
 	if (how->forward) {

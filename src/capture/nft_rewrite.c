@@ -12,8 +12,8 @@
 #include <libnftnl/expr.h>
 
 #include "capture/nft_expr.h"
-#include "capture/nft_word.h"
 #include "capture/nft_term.h"
+#include "capture/nft_word.h"
 
 #define SYN	       0x02
 #define TCPOPT_MSS     2 /* RFC 9293 3.2 */
@@ -21,43 +21,6 @@
 
 #define NH NFT_PAYLOAD_NETWORK_HEADER
 #define TH NFT_PAYLOAD_TRANSPORT_HEADER
-
-static void load_bytes(struct nft_rule *r, const void *value, uint32_t len)
-{
-	struct nftnl_expr *e = nft_add(r, "immediate");
-
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
-	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, value, len) < 0)
-		r->failed = true;
-}
-
-/* Two bytes, of which the bits in keep stay; csum: where their checksum is. */
-static void write_bits(struct nft_rule *r, uint32_t base, uint32_t offset,
-		       uint16_t keep, uint16_t value, uint32_t csum)
-{
-	struct nftnl_expr *e;
-
-	keep = htons(keep);
-	value = htons(value);
-	if (keep) {
-		nft_load_payload(r, base, offset, 2);
-		nft_mask(r, &keep, &value, 2);
-	} else {
-		load_bytes(r, &value, 2);
-	}
-	e = nft_add(r, "payload");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, 2);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
-			   NFT_PAYLOAD_CSUM_INET);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, csum);
-}
 
 #define IP_CSUM	 10
 #define TCP_CSUM 16
@@ -73,33 +36,33 @@ static void rewrite(struct nft_rule *r, const struct rewrite *w)
 	switch (w->key) {
 	case REWRITE_TTL:
 		nft_say(r, "ip ttl set %u", v);
-		write_bits(r, NH, 8, 0x00ff, (uint16_t)(v << 8), IP_CSUM);
+		nft_write_bits(r, NH, 8, 0x00ff, (uint16_t)(v << 8), IP_CSUM);
 		break;
 	case REWRITE_DSCP:
 		nft_dscp_word(word, v);
 		nft_say(r, "ip dscp set %s", word);
-		write_bits(r, NH, 0, 0xff03, (uint16_t)(v << 2), IP_CSUM);
+		nft_write_bits(r, NH, 0, 0xff03, (uint16_t)(v << 2), IP_CSUM);
 		break;
 	case REWRITE_ECN:
 		nft_say(r, "ip ecn set %s", ecn[v & 3]);
-		write_bits(r, NH, 0, 0xfffc, (uint16_t)v, IP_CSUM);
+		nft_write_bits(r, NH, 0, 0xfffc, (uint16_t)v, IP_CSUM);
 		break;
 	case REWRITE_DF:
 		nft_say(r, "ip frag-off set ip frag-off %s",
 			v ? "| 16384" : "& 49151");
-		write_bits(r, NH, 6, 0xbfff, (uint16_t)(v << 14), IP_CSUM);
+		nft_write_bits(r, NH, 6, 0xbfff, (uint16_t)(v << 14), IP_CSUM);
 		break;
 	case REWRITE_ID:
 		nft_say(r, "ip id set %u", v);
-		write_bits(r, NH, 4, 0, (uint16_t)v, IP_CSUM);
+		nft_write_bits(r, NH, 4, 0, (uint16_t)v, IP_CSUM);
 		break;
 	case REWRITE_SPORT:
 		nft_say(r, "tcp sport set %u", v);
-		write_bits(r, TH, 0, 0, (uint16_t)v, TCP_CSUM);
+		nft_write_bits(r, TH, 0, 0, (uint16_t)v, TCP_CSUM);
 		break;
 	case REWRITE_DPORT:
 		nft_say(r, "tcp dport set %u", v);
-		write_bits(r, TH, 2, 0, (uint16_t)v, TCP_CSUM);
+		nft_write_bits(r, TH, 2, 0, (uint16_t)v, TCP_CSUM);
 		break;
 	default:
 		r->failed = true;
@@ -205,7 +168,7 @@ void nft_rewrite_apart(struct nft_rule *r, const struct rewrite *w)
 
 	is_syn(r);
 	nft_say(r, "tcp option maxseg size set %u", w->number);
-	load_bytes(r, &mss, sizeof(mss));
+	nft_load_bytes(r, &mss, sizeof(mss));
 	e = nft_add(r, "exthdr");
 	if (!e)
 		return;

@@ -63,31 +63,16 @@ void nft_rule_free(struct nft_rule *r)
 	*r = (struct nft_rule){ .r = NULL };
 }
 
-/* The kernel compares all 16 bytes; of a name that ends in a '*' those in
- * front of it. */
-static void device_name(struct nft_rule *r, uint32_t key, const char *name)
-{
-	size_t n = strnlen(name, IFNAMSIZ - 1);
-	char all[IFNAMSIZ] = "";
-
-	memcpy(all, name, n);
-	nft_load_meta(r, key);
-	if (n && name[n - 1] == '*')
-		nft_compare(r, NFT_CMP_EQ, all, (uint32_t)n - 1);
-	else
-		nft_compare(r, NFT_CMP_EQ, all, sizeof(all));
-}
-
 void nft_iifname(struct nft_rule *r, const char *name)
 {
 	nft_say(r, "iifname \"%s\"", name);
-	device_name(r, NFT_META_IIFNAME, name);
+	nft_compare_device(r, NFT_META_IIFNAME, NFT_CMP_EQ, name);
 }
 
 void nft_oifname(struct nft_rule *r, const char *name)
 {
 	nft_say(r, "oifname \"%s\"", name);
-	device_name(r, NFT_META_OIFNAME, name);
+	nft_compare_device(r, NFT_META_OIFNAME, NFT_CMP_EQ, name);
 }
 
 /* It is the first device of every network namespace. */
@@ -416,47 +401,16 @@ void nft_mark_put(struct nft_rule *r, uint32_t within, uint32_t bits)
 
 void nft_ether_saddr_set(struct nft_rule *r, const uint8_t mac[6])
 {
-	struct nftnl_expr *e;
-
 	say_ether(r, "saddr set", mac);
-	e = nft_add(r, "immediate");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG);
-	if (nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, mac, ETH_ALEN) < 0)
-		r->failed = true;
-	e = nft_add(r, "payload");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_LL_HEADER);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, ETH_ALEN);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, ETH_ALEN);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
-			   NFT_PAYLOAD_CSUM_NONE);
+	nft_load_bytes(r, mac, ETH_ALEN);
+	nft_store_payload(r, NFT_PAYLOAD_LL_HEADER, ETH_ALEN, ETH_ALEN, 0);
 }
 
-/* The checksum counts 16 bits at a time, so the TTL is written together with
- * the protocol behind it. */
 void nft_ttl_set(struct nft_rule *r, uint8_t ttl)
 {
-	uint8_t keep[2] = { 0, 0xff }, value[2] = { ttl, 0 };
-	struct nftnl_expr *e;
-
 	nft_say(r, "ip ttl set %u", ttl);
-	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 2);
-	nft_mask(r, keep, value, sizeof(keep));
-	e = nft_add(r, "payload");
-	if (!e)
-		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE,
-			   NFT_PAYLOAD_NETWORK_HEADER);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, TTL_AT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, 2);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
-			   NFT_PAYLOAD_CSUM_INET);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, CHECKSUM_AT);
+	nft_write_bits(r, NFT_PAYLOAD_NETWORK_HEADER, TTL_AT, 0x00ff,
+		       (uint16_t)(ttl << 8), CHECKSUM_AT);
 }
 
 void nft_notrack(struct nft_rule *r)

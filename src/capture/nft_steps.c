@@ -10,6 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 
+#include "capture/nft_count.h"
 #include "capture/nft_rewrite.h"
 #include "capture/nft_term.h"
 #include "capture/nft_via.h"

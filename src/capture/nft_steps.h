@@ -9,11 +9,6 @@
 #include "capture/nft_build.h"
 #include "rule/plan.h"
 
-/* A counter for each rule, by its index, and one for the policy. */
-#define NFT_COUNTER	   "r%u"
-#define NFT_COUNTER_POLICY "policy"
-#define NFT_COUNTER_MAX	   16
-
 struct nft_station {
 	enum packet_dir dir;
 	uint32_t seen; /* what is accepted gets this mark; 0: none */

@@ -325,15 +325,11 @@ static void masked_flags(struct nft_rule *r, const struct plan_term *t)
 static void device(struct nft_rule *r, const struct plan_term *t)
 {
 	bool in = t->key == MATCH_IIF;
-	bool wild = t->text_len && t->text[t->text_len - 1] == '*';
-	char name[IFNAMSIZ] = "";
 
 	nft_say(r, "%s %s\"%s\"", in ? "iifname" : "oifname",
 		t->negate ? "!= " : "", t->text);
-	nft_load_meta(r, in ? NFT_META_IIFNAME : NFT_META_OIFNAME);
-	memcpy(name, t->text, strnlen(t->text, sizeof(name) - 1));
-	nft_compare(r, t->negate ? NFT_CMP_NEQ : NFT_CMP_EQ, name,
-		    wild ? t->text_len - 1 : sizeof(name));
+	nft_compare_device(r, in ? NFT_META_IIFNAME : NFT_META_OIFNAME,
+			   t->negate ? NFT_CMP_NEQ : NFT_CMP_EQ, t->text);
 }
 
 static void payload(struct nft_rule *r, const struct plan_term *t)

@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "capture/internal.h"
 #include "capture/nft_build.h"
+#include "capture/nft_count.h"
 #include "capture/nft_own.h"
 #include "capture/nft_flow.h"
 #include "capture/nft_set.h"
 #include "capture/nft_via.h"
-#include "capture/nft_steps.h"
 
 static void print_chain(const struct nft_chain *c, FILE *f)
 {
@@ -32,24 +32,6 @@ static void print_chain(const struct nft_chain *c, FILE *f)
 	for (i = 0; i < c->rules; i++)
 		fprintf(f, "\t\t%s\n", c->rule[i].text);
 	fputs("\t}\n", f);
-}
-
-static void print_counters(const struct plan *p, FILE *f)
-{
-	int64_t last = -1;
-
-	for (uint32_t i = 0; i < p->steps; i++) {
-		const struct plan_step *s = &p->step[i];
-
-		if (s->act == STEP_HAND_OVER || !s->rule ||
-		    s->rule->index == last)
-			continue;
-		last = s->rule->index;
-		fprintf(f, "\n\tcounter " NFT_COUNTER " { # %s\n\t}\n",
-			s->rule->index, s->rule->name ? s->rule->name : "");
-	}
-	if (p->policy == VERDICT_DROP)
-		fputs("\n\tcounter " NFT_COUNTER_POLICY " {\n\t}\n", f);
 }
 
 static int print_table(const struct nft_plan *p, const struct nft_how *how,
@@ -72,7 +54,7 @@ static int print_table(const struct nft_plan *p, const struct nft_how *how,
 	if (how->vias && family == NFPROTO_IPV4)
 		nft_via_print_set(f);
 	if (p->rules)
-		print_counters(p->rules, f);
+		nft_counters_print(p->rules, f);
 	for (i = 0; i < p->chains; i++) {
 		if (p->chain[i].family != family)
 			continue;

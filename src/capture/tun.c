@@ -208,18 +208,6 @@ int link_address(struct netlink *rt, int ifindex, const uint8_t address[4],
 	return netlink_ask(rt, nlh, NULL, NULL, "adding an address", err);
 }
 
-/* Finds attribute type inside a, or NULL. */
-static const struct nlattr *inside(const struct nlattr *a, uint16_t type)
-{
-	const struct nlattr *i;
-
-	if (a)
-		mnl_attr_for_each_nested(i, a)
-			if (mnl_attr_get_type(i) == type)
-				return i;
-	return NULL;
-}
-
 static int conf_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	static const struct {
@@ -234,7 +222,7 @@ static int conf_cb(const struct nlmsghdr *nlh, void *arg)
 
 	mnl_attr_for_each(a, nlh, sizeof(struct ifinfomsg))
 		if (mnl_attr_get_type(a) == IFLA_AF_SPEC)
-			conf = inside(inside(a, AF_INET), IFLA_INET_CONF);
+			conf = netlink_inside(netlink_inside(a, AF_INET), IFLA_INET_CONF);
 	if (!conf)
 		return 0;
 	v = mnl_attr_get_payload(conf);

@@ -25,18 +25,6 @@ static int attr_int(const struct nlattr *a)
 	return mnl_attr_get_payload_len(a) >= 4 ? (int)mnl_attr_get_u32(a) : 0;
 }
 
-/* Finds attribute type inside a, or NULL. */
-static const struct nlattr *inside(const struct nlattr *a, uint16_t type)
-{
-	const struct nlattr *i;
-
-	if (a)
-		mnl_attr_for_each_nested(i, a)
-			if (mnl_attr_get_type(i) == type)
-				return i;
-	return NULL;
-}
-
 static int link_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
@@ -49,7 +37,7 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 	s->arp = !(ifi->ifi_flags & (IFF_NOARP | IFF_POINTOPOINT));
 	mnl_attr_for_each(a, nlh, sizeof(*ifi))
 		if (mnl_attr_get_type(a) == IFLA_AF_SPEC)
-			conf = inside(inside(a, AF_INET), IFLA_INET_CONF);
+			conf = netlink_inside(netlink_inside(a, AF_INET), IFLA_INET_CONF);
 	if (!conf ||
 	    mnl_attr_get_payload_len(conf) < 4 * IPV4_DEVCONF_RP_FILTER)
 		return 0;
