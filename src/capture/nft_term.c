@@ -72,7 +72,7 @@ static bool is_of_host(enum match_key key)
 	return key == MATCH_USER || key == MATCH_GROUP;
 }
 
-/* ---- where a key is -------------------------------------------------------- */
+/* ---- where a key is ----------------------------------------------------- */
 
 /* "tcp dport" where the protocol is one, "th dport" where it may be some. */
 static void say_place(struct nft_rule *r, const struct plan_step *s,

@@ -46,8 +46,6 @@ static void print_rule(const struct options *o, const struct plan *plan,
 int command_check(const struct command *self, int argc, char **argv)
 {
 	struct script *script = NULL;
-	struct plan *plan = NULL;
-	struct error err;
 	const struct ruleset *rs;
 	struct options o;
 	bool done;
@@ -66,17 +64,12 @@ int command_check(const struct command *self, int argc, char **argv)
 	if (r)
 		goto out;
 	rs = script_ruleset(script);
-	if (supervisor_plan(&o.run, rs, &plan, &err)) {
-		log_error("check: %s", err.text);
-		r = EXIT_FAILED;
-		goto out;
-	}
-	o.run.capture.plan = plan;
+	o.run.capture.plan = o.plan;
 	o.run.capture.flows = ruleset_connections(rs);
 	if (!o.run.json)
 		printf("# order, decided by, name, match\n");
 	for (const struct rule *rule = rs->first; rule; rule = rule->next)
-		print_rule(&o, plan, rs, rule);
+		print_rule(&o, o.plan, rs, rule);
 	if (!o.run.json) {
 		printf("     policy %s, on_error %s\n\n",
 		       verdict_name(rs->policy), verdict_name(rs->on_error));
@@ -88,7 +81,6 @@ int command_check(const struct command *self, int argc, char **argv)
 		r = EXIT_FAILED;
 	}
 out:
-	plan_free(plan);
-	script_free(script);
+	options_end(&o, script);
 	return r;
 }

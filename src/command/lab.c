@@ -133,6 +133,6 @@ fail:
 out:
 	if (uplink >= 0)
 		close(uplink);
-	script_free(script);
+	options_end(&o, script);
 	return r;
 }

@@ -405,7 +405,6 @@ static bool only_is_possible(const struct options *o)
 int options_apply(struct options *o, struct script *s)
 {
 	const struct ruleset *rs = script_ruleset(s);
-	struct plan *plan;
 	struct error err;
 
 	o->run.script = s;
@@ -425,11 +424,11 @@ int options_apply(struct options *o, struct script *s)
 		o->run.capture.workers = 1;
 	}
 	o->run.capture.forward = rs->dirs & 1u << DIR_FORWARD;
-	if (supervisor_plan(&o->run, rs, &plan, &err)) {
+	if (supervisor_plan(&o->run, rs, &o->plan, &err)) {
 		log_error("%s", err.text);
 		return EXIT_USAGE;
 	}
-	plan_free(plan);
+	o->run.plan = o->plan;
 	if (o->run.capture.only && !only_is_possible(o))
 		return EXIT_USAGE;
 	if (isolate_user_find(&o->run.user, o->user, &err)) {
@@ -437,4 +436,10 @@ int options_apply(struct options *o, struct script *s)
 		return EXIT_USAGE;
 	}
 	return 0;
+}
+
+void options_end(struct options *o, struct script *s)
+{
+	plan_free(o->plan);
+	script_free(s);
 }

@@ -11,6 +11,7 @@
 
 struct options {
 	struct supervisor_config run;
+	struct plan *plan; /* run.plan, made by options_apply */
 	struct script_limits limits;
 	struct script_arg arg[OPTIONS_ARGS_MAX];
 	unsigned nargs;
@@ -54,5 +55,7 @@ int options_load(const struct options *o, struct script **s);
 
 /* What the rules want captured, and whom workers become, into o->run. */
 int options_apply(struct options *o, struct script *s);
+/* Frees what these two made. s may be NULL. */
+void options_end(struct options *o, struct script *s);
 
 #endif

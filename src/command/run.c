@@ -25,7 +25,7 @@ int command_run(const struct command *self, int argc, char **argv)
 		r = options_apply(&o, script);
 	if (!r)
 		r = supervisor_run(&o.run);
-	script_free(script);
+	options_end(&o, script);
 	return r;
 }
 
@@ -78,7 +78,7 @@ int command_audit(const struct command *self, int argc, char **argv)
 	if (!r)
 		r = supervisor_run(&o.run);
 out:
-	script_free(script);
+	options_end(&o, script);
 	pcap_filter_free(filter);
 	free(expression);
 	return r;

@@ -39,7 +39,7 @@ struct supervisor {
 	struct keeper keeper;
 	struct takeover takeover;
 	struct store store;
-	struct plan *plan; /* NULL: the kernel decides nothing */
+	const struct plan *plan; /* NULL: the kernel decides nothing */
 	struct report_kernel *kernel; /* what it counted; NULL: not known */
 	struct message_long message; /* the one that came last */
 	int signals;
@@ -511,18 +511,13 @@ static int plan_rules(struct supervisor *s, struct capture_config *capture,
 		      struct error *err)
 {
 	const struct ruleset *rs = script_ruleset(s->cfg->script);
-	int r = supervisor_plan(s->cfg, rs, &s->plan, err);
 
-	if (r)
-		return r;
 	s->kernel = calloc(rs->count + 1, sizeof(*s->kernel));
 	if (!s->kernel)
 		return error_set(err, -ENOMEM, "planning the rules: no memory");
-	if (s->cfg->audit && !plan_asks_sender(s->plan)) {
-		plan_free(s->plan);
-		s->plan = NULL;
+	if (s->cfg->audit && !plan_asks_sender(s->cfg->plan))
 		return 0;
-	}
+	s->plan = s->cfg->plan;
 	if (s->cfg->audit)
 		log_info("rules ask who sends a packet, and so the kernel "
 			 "decides what it can: that is not shown");
@@ -634,7 +629,6 @@ static void supervisor_down(struct supervisor *s)
 	if (s->up)
 		report_done(&s->crew, s->out.lost, s->kernel);
 	crew_close(&s->crew);
-	plan_free(s->plan);
 	free(s->kernel);
 	owner_lookup_close(s->owners);
 	/* Signals stay blocked: one that came twice must not end us now. */

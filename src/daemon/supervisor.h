@@ -11,17 +11,19 @@
 #include "packet/pcap.h"
 #include "script/script.h"
 
+struct plan;
+
 struct supervisor_config {
 	struct capture_config capture;
 	struct script *script; /* sealed */
+	/* What the kernel is to decide of its rules: see supervisor_plan. */
+	const struct plan *plan;
 	bool audit;	       /* show each packet on standard output */
 	bool json;
 	const struct pcap_filter *filter; /* which to show; NULL: all */
 	struct isolate_user user;	  /* whom workers become */
 	char **command;			  /* NULL: until a signal */
 };
-
-struct plan;
 
 /* What the kernel is to decide of these rules. -EINVAL: a rule asks for what
  * nobody can answer; -ENOMEM. */
