@@ -294,6 +294,7 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	c->how.seen = capture_seen(cfg);
 	c->how.in = cfg->in;
 	c->how.elsewhere = cfg->elsewhere;
+	c->how.sockets = true;
 	c->how.forward = cfg->forward;
 	c->how.probes = cfg->probes;
 	c->how.ipsec = !access("/proc/sys/net/core/xfrm_acq_expires", F_OK);
@@ -412,7 +413,7 @@ int capture_handle(struct capture *c, struct error *err)
 	int r = 0, m;
 
 	watch_read(c);
-	if (c->stale_links)
+	if (c->stale_links || c->stale_conf)
 		r = links_look(c, err);
 	if (c->stale_ours && c->up && !r)
 		r = restore(c, err);

@@ -127,10 +127,12 @@ struct scan {
 	int *index; /* of all devices; free it */
 	unsigned indexes, indexes_size;
 	unsigned lost; /* candidates beyond PORTS_MAX */
+	bool tunnels;  /* one of them sends packets inside others */
+	bool forwards; /* what arrives by one that is not ours */
 	const char *dev; /* not an uplink, whatever it has */
 };
 
-/* Looks at links, addresses and qdiscs. Needs no privilege. What it found is
+/* Looks at links, addresses, qdiscs and settings. Needs no privilege. What it found is
  * to be released with scan_free, also after an error. 0 or -errno. */
 int scan_run(struct scan *s, struct netlink *rt, const char *dev);
 bool scan_has(const struct scan *s, int ifindex);

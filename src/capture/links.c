@@ -190,6 +190,18 @@ static bool have(const struct capture *c, int ifindex)
 	return false;
 }
 
+/* Whether marks have to be cleared may be another question now. */
+static int wraps_look(struct capture *c, const struct scan *s,
+		      struct error *err)
+{
+	bool wraps = s->tunnels || s->forwards;
+
+	if (c->how.wraps == wraps)
+		return 0;
+	c->how.wraps = wraps;
+	return c->up ? nft_change(c->nft, &c->how, err) : 0;
+}
+
 int links_look(struct capture *c, struct error *err)
 {
 	struct scan *s = malloc(sizeof(*s));
@@ -216,6 +228,8 @@ int links_look(struct capture *c, struct error *err)
 		log_warn("more than %d devices are up: %u are not looked at",
 			 PORTS_MAX, s->lost);
 	take_locals(c, s);
+	if (!r)
+		r = wraps_look(c, s, err);
 	if (fifo != !!links_fifo(c))
 		mode_stale(c);
 out:

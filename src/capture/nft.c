@@ -37,6 +37,7 @@ struct nft {
 	struct netlink nl;
 	bool up;
 	bool tables; /* are there, if without chains yet */
+	bool no_sockets; /* this kernel does not know how->sockets */
 	struct nft_sets sets;
 	struct nft_how how;
 	struct uplink uplink[UPLINKS_MAX]; /* without descriptors */
@@ -48,7 +49,7 @@ struct nft {
 		uint64_t sum;
 	} *said;
 	unsigned saids;
-	struct nft_known known[6 * UPLINKS_MAX + 48];
+	struct nft_known known[9 * UPLINKS_MAX + 48];
 	unsigned knowns;
 };
 
@@ -303,8 +304,16 @@ static int apply(struct nft *n, int fresh, struct error *err)
 	struct error why = { "" };
 	int i, r = 0;
 
+	n->how.sockets &= !n->no_sockets;
 	for (i = 0; i < TRIES; i++) {
 		r = apply_once(n, fresh, &why);
+		if (r == -EOPNOTSUPP && n->how.sockets) {
+			/* It is little that older or smaller kernels lack. */
+			n->how.sockets = false;
+			n->no_sockets = !apply_once(n, fresh, &why);
+			r = n->no_sockets ? 0 : -EOPNOTSUPP;
+			break;
+		}
 		if (r != -ENOENT && r != -ENODEV)
 			break;
 	}

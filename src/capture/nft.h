@@ -36,6 +36,10 @@ struct nft_how {
 	bool notrack;	    /* by route only: this host translates what it
 			       sends, so it is tracked after tun0, not before */
 	bool elsewhere;	    /* some goes to tun0 even if none comes from it */
+	bool sockets;	    /* the kernel tells in the egress hook what has a
+			       route and a socket (tried when up) */
+	bool wraps;	    /* what passes through may leave inside another
+			       packet, which inherits its mark */
 	bool in;	    /* take arrivals for this host */
 	bool forward;	    /* take what is passing through */
 	bool ipsec;	    /* this kernel has it: what it decrypted is known

@@ -18,6 +18,7 @@
 
 #include "capture/netlink.h"
 #include "capture/nft_flow.h"
+#include "capture/nft_late.h"
 #include "capture/nft_output.h"
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
@@ -33,7 +34,8 @@
 #define PLAN_IN	 "plan-in"
 #define PLAN_IN_BARE "plan-in-bare" /* no Ethernet header */
 
-#define CHAINS_FIXED (24 + NFT_VIA_CHAINS)
+#define CHAINS_FIXED (28 + NFT_VIA_CHAINS)
+#define CHAINS_EACH  9 /* uplink */
 
 const char *nft_family_name(uint32_t family)
 {
@@ -143,27 +145,13 @@ static bool marked_first(const struct nft_how *how)
 /* More rules than this are not written once for each uplink. */
 #define IN_PLACE_MAX 256
 
-/*
- * Where nearly all that leaves, or arrives, is new to us, the steps stand in
- * the chains of the hooks, and what no step meets is asked nothing else. By
- * route it has been decided before, and so it is asked for its mark first.
- */
-static bool in_place(const struct nft_how *how, enum packet_dir dir,
-		     unsigned count)
+/* Where nearly all that arrives is new to us, the steps stand in the chains of
+ * the hooks, and what no step meets is asked nothing else. */
+static bool in_place(const struct nft_how *how, unsigned count)
 {
-	if (!nft_decides(how->plan, dir) || nft_wants_sound(how->plan, dir) ||
-	    !count || how->plan->steps * count > IN_PLACE_MAX)
-		return false;
-	return dir == DIR_IN ? how->in && !marked_first(how)
-			     : !how->route && !how->forward && !nft_tells(how) &&
-				       !nft_own_arrives(how);
-}
-
-static struct nft_station station_out(void)
-{
-	return (struct nft_station){ .dir = DIR_OUT,
-				     .unknown = 1u << MATCH_CGROUP,
-				     .any_protocol = true };
+	return how->in && nft_decides(how->plan, DIR_IN) &&
+	       !nft_wants_sound(how->plan, DIR_IN) && count &&
+	       how->plan->steps * count <= IN_PLACE_MAX && !marked_first(how);
 }
 
 static struct nft_station station_in(const struct nft_how *how, bool frame)
@@ -200,6 +188,20 @@ static struct nft_chain *steps_in_place(struct nft_plan *p,
 	return nft_chain_add(p, &hand);
 }
 
+/* The held connections in c; and the chain behind them. */
+static struct nft_chain *flows_in_place(struct nft_plan *p,
+					struct nft_chain *c,
+					const struct uplink *u)
+{
+	struct nft_chain hand = { .family = c->family, .ifindex = c->ifindex };
+
+	snprintf(hand.name, sizeof(hand.name), "hand-in-%.*s", IFNAMSIZ - 1,
+		 u->name);
+	nft_flow_rules(c, &(struct nft_station){ .hand = hand.name });
+	nft_goto(nft_rule_add(c), hand.name);
+	return nft_chain_add(p, &hand);
+}
+
 static bool has_bare(struct uplink *const *list, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -218,15 +220,16 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how,
 		at.within = how->divert | how->seen;
 	if (nft_sends_by(how))
 		at.via = how;
-	if (nft_plan_by_route(how))
+	if (p->late)
+		nft_late_chains(p, how);
+	else if (nft_plan_by_route(how))
 		nft_plan_chain(p, NFPROTO_IPV4, NFT_PLAN_OUT, how->plan, &at);
-	p->in_place[DIR_OUT] = in_place(how, DIR_OUT, count);
-	p->in_place[DIR_IN] = in_place(how, DIR_IN, count);
-	at = station_out();
-	if (nft_decides(how->plan, DIR_OUT) && !how->only.id &&
-	    !p->in_place[DIR_OUT])
+	at = (struct nft_station){ .dir = DIR_OUT,
+				   .unknown = 1u << MATCH_CGROUP,
+				   .any_protocol = true };
+	if (nft_decides(how->plan, DIR_OUT) && !how->only.id && !p->late)
 		nft_plan_chain(p, NFPROTO_NETDEV, NFT_PLAN_OUT, how->plan, &at);
-	if (!how->in || !nft_decides(how->plan, DIR_IN) || p->in_place[DIR_IN])
+	if (!how->in || !nft_decides(how->plan, DIR_IN) || p->in_place)
 		return;
 	at = station_in(how, true);
 	nft_plan_chain(p, NFPROTO_NETDEV, PLAN_IN, how->plan, &at);
@@ -246,12 +249,14 @@ static void flow_chains(struct nft_plan *p, const struct nft_how *how)
 {
 	struct nft_station at = { .seen = how->seen };
 
+	if (!how->flows)
+		return;
 	/* There those with a mark of somebody else's get here as well. */
 	if (nft_tells(how))
 		at.within = how->divert | how->seen;
-	if (nft_flows_by_route(how))
+	if (nft_flows_by_route(how) && !p->late)
 		nft_flow_chain(p, NFPROTO_IPV4, NFT_FLOWS, &at);
-	if (how->flows)
+	if (!p->late || (how->in && !p->in_place))
 		nft_flow_chain(p, NFPROTO_NETDEV, NFT_FLOWS,
 			       &(struct nft_station){ .seen = 0 });
 }
@@ -308,6 +313,10 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	struct nft_chain *c = wire_chain(p, u, true);
 	struct nft_rule *r;
 
+	if (p->late) {
+		nft_late_leaving(p, c, how, u);
+		return;
+	}
 	if (how->forward)
 		nft_pass_leaving(p, c, how, u);
 	if (nft_own_arrives(how)) {
@@ -331,16 +340,10 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 	/* Of others nothing is wanted. */
 	if (how->only.id)
 		return;
-	if (p->in_place[DIR_OUT]) {
-		struct nft_station at = station_out();
-
-		at.not_marked = how->seen;
-		c = steps_in_place(p, c, how, at);
-	}
 	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	if (nft_decides(how->plan, DIR_OUT) && !p->in_place[DIR_OUT])
+	if (nft_decides(how->plan, DIR_OUT))
 		go_to_plan(c, how, DIR_OUT, NFT_PLAN_OUT);
 	if (how->flows)
 		nft_jump(nft_rule_add(c), NFT_FLOWS);
@@ -386,8 +389,8 @@ static void expected(struct nft_chain *c, const struct uplink *u)
 	}
 }
 
-static void arrives_here(struct nft_chain *c, const struct nft_how *how,
-			 const struct uplink *u)
+static void arrives_here(struct nft_plan *p, struct nft_chain *c,
+			 const struct nft_how *how, const struct uplink *u)
 {
 	static const unsigned to_host[] = { TO_HOST };
 	struct nft_rule *r;
@@ -395,7 +398,9 @@ static void arrives_here(struct nft_chain *c, const struct nft_how *how,
 
 	if (nft_decides(how->plan, DIR_IN) && marked_first(how))
 		go_to_plan(c, how, DIR_IN, plan_in(u));
-	if (how->flows)
+	if (how->flows && p->in_place)
+		c = flows_in_place(p, c, u);
+	else if (how->flows)
 		nft_jump(nft_rule_add(c), NFT_FLOWS);
 	/* It was seen before it was decrypted. */
 	if (how->ipsec) {
@@ -426,7 +431,7 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 	};
 	struct nft_rule *r;
 
-	if (p->in_place[DIR_IN])
+	if (p->in_place)
 		c = steps_in_place(p, c, how, station_in(how, u->link_len));
 	else if (how->in && nft_decides(how->plan, DIR_IN) &&
 		 !marked_first(how))
@@ -448,7 +453,7 @@ static void arriving(struct nft_plan *p, const struct nft_how *how,
 		nft_own_goto(c, own.name);
 		c = nft_chain_add(p, &own);
 	}
-	arrives_here(c, how, u);
+	arrives_here(p, c, how, u);
 }
 
 static uint64_t add_bytes(uint64_t sum, const void *data, size_t n)
@@ -492,10 +497,12 @@ int nft_plan_make(struct nft_plan *p, const struct nft_how *how,
 	unsigned i, k;
 
 	*p = NFT_PLAN_NONE;
-	p->chain = calloc(CHAINS_FIXED + 6 * (size_t)count,
+	p->chain = calloc(CHAINS_FIXED + CHAINS_EACH * (size_t)count,
 			  sizeof(p->chain[0]));
 	if (!p->chain)
 		return -ENOMEM;
+	p->late = nft_asks_late(how, count);
+	p->in_place = in_place(how, count);
 	plan_chains(p, how, list, count);
 	flow_chains(p, how);
 	if (how->forward)

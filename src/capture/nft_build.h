@@ -41,8 +41,9 @@ struct nft_plan {
 	struct nft_chain *chain;
 	unsigned chains;
 	bool failed;
-	bool in_place[2]; /* by DIR_OUT and DIR_IN: steps stand in the chains
-			     of the hooks themselves */
+	bool late;     /* see nft_late.h */
+	bool in_place; /* for what arrives the steps stand in the chains of the
+			  hooks themselves */
 	const struct plan *rules; /* its counters and sets are needed; NULL:
 				     none */
 };

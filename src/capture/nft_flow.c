@@ -84,7 +84,7 @@ void nft_flows_print(FILE *f)
 
 /* ---- rules ---------------------------------------------------------------- */
 
-static void ends_return(struct nft_chain *c)
+static void leave_ends(struct nft_chain *c, const struct nft_station *at)
 {
 	uint8_t proto = IPPROTO_TCP, bits = FLAGS, none = 0;
 	struct nft_rule *r = nft_rule_add(c);
@@ -95,7 +95,10 @@ static void ends_return(struct nft_chain *c)
 	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 	nft_mask(r, &bits, &none, sizeof(bits));
 	nft_compare(r, NFT_CMP_NEQ, &none, sizeof(none));
-	nft_return(r);
+	if (at->hand)
+		nft_goto(r, at->hand);
+	else
+		nft_return(r);
 }
 
 /* A fragment may look like one: in its place there may be no ports, and what
@@ -128,14 +131,9 @@ static void is_member(struct nft_rule *r, const char *set)
 	nft_lookup(r, set);
 }
 
-void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
-		    const struct nft_station *at)
+void nft_flow_rules(struct nft_chain *c, const struct nft_station *at)
 {
-	struct nft_chain like = { .family = family }, *c;
-
-	snprintf(like.name, sizeof(like.name), "%s", name);
-	c = nft_chain_add(p, &like);
-	ends_return(c);
+	leave_ends(c, at);
 	for (unsigned i = 0; i < 2; i++) {
 		struct nft_rule *r = nft_rule_add(c);
 
@@ -151,6 +149,15 @@ void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 		else
 			nft_let_by(r, at);
 	}
+}
+
+void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
+		    const struct nft_station *at)
+{
+	struct nft_chain like = { .family = family };
+
+	snprintf(like.name, sizeof(like.name), "%s", name);
+	nft_flow_rules(nft_chain_add(p, &like), at);
 }
 
 /* ---- members -------------------------------------------------------------- */

@@ -21,8 +21,10 @@
 void nft_flows_put(struct netlink_batch *b, uint8_t family);
 void nft_flows_print(FILE *f);
 
-/* Appends a chain that decides about packets of these connections, for others
- * to jump to; the rest returns. at: as for a plan. */
+/* Decides about packets of these connections; what begins or ends one is left
+ * out, see hand. at: as for a plan. */
+void nft_flow_rules(struct nft_chain *c, const struct nft_station *at);
+/* Appends a chain of these rules, for others to jump to; the rest returns. */
 void nft_flow_chain(struct nft_plan *p, uint8_t family, const char *name,
 		    const struct nft_station *at);
 

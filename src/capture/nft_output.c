@@ -15,6 +15,7 @@
 #include <linux/rtnetlink.h>
 
 #include "capture/nft_flow.h"
+#include "capture/nft_late.h"
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
@@ -277,10 +278,14 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 
 void nft_output_chains(struct nft_plan *p, const struct nft_how *how)
 {
+	bool clears = !p->late || (!how->route && nft_clears_marks(how));
+
 	track_once(p, how);
-	if (!nft_tells(how))
+	if (clears && !nft_tells(how))
 		marked(p, how);
-	decide(p, how);
-	divert(p, how);
+	if (clears)
+		decide(p, how);
+	if (!p->late)
+		divert(p, how);
 	through(p, how);
 }

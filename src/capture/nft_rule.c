@@ -30,6 +30,7 @@
 /* Of an IPv4 header. */
 #define TTL_AT	    8
 #define CHECKSUM_AT 10
+#define DADDR_AT    16
 
 /* ---- the pieces --------------------------------------------------------- */
 
@@ -117,6 +118,26 @@ void nft_mark_has(struct nft_rule *r, uint32_t bits)
 	nft_compare(r, NFT_CMP_EQ, &bits, sizeof(bits));
 }
 
+/* What has none cannot be asked for it, whatever it is compared with. */
+static void has_any(struct nft_rule *r, const char *name, uint32_t key)
+{
+	uint32_t never = UINT32_MAX;
+
+	nft_say(r, "meta %s != %u", name, never);
+	nft_load_meta(r, key);
+	nft_compare(r, NFT_CMP_NEQ, &never, sizeof(never));
+}
+
+void nft_has_route(struct nft_rule *r)
+{
+	has_any(r, "rtclassid", NFT_META_RTCLASSID);
+}
+
+void nft_has_socket(struct nft_rule *r)
+{
+	has_any(r, "cgroup", NFT_META_CGROUP);
+}
+
 void nft_mark_lacks(struct nft_rule *r, uint32_t bits)
 {
 	uint32_t none = 0;
@@ -136,6 +157,28 @@ void nft_ttl_is(struct nft_rule *r, uint8_t ttl)
 {
 	nft_say(r, "ip ttl %u", ttl);
 	ttl_compare(r, NFT_CMP_EQ, ttl);
+}
+
+static void compare_with_groups(struct nft_rule *r, uint32_t op)
+{
+	uint32_t first = htonl(0xe0000000);
+
+	nft_need_ip(r);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, DADDR_AT,
+			 sizeof(first));
+	nft_compare(r, op, &first, sizeof(first));
+}
+
+void nft_daddr_single(struct nft_rule *r)
+{
+	nft_say(r, "ip daddr < 224.0.0.0");
+	compare_with_groups(r, NFT_CMP_LT);
+}
+
+void nft_daddr_group(struct nft_rule *r)
+{
+	nft_say(r, "ip daddr >= 224.0.0.0");
+	compare_with_groups(r, NFT_CMP_GTE);
 }
 
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl)

@@ -53,9 +53,15 @@ void nft_marked(struct nft_rule *r);			/* with anything */
 void nft_mark_is(struct nft_rule *r, uint32_t mark);
 void nft_mark_has(struct nft_rule *r, uint32_t bits);	/* all of them */
 void nft_mark_lacks(struct nft_rule *r, uint32_t bits);	/* likewise */
+/* It came by the kernel's routing; and a socket of this network namespace
+ * sent it. */
+void nft_has_route(struct nft_rule *r);
+void nft_has_socket(struct nft_rule *r);
 void nft_ttl_is(struct nft_rule *r, uint8_t ttl);
 void nft_ttl_from(struct nft_rule *r, uint8_t ttl);	/* and above */
 void nft_ttl_to(struct nft_rule *r, uint8_t ttl);	/* and below */
+void nft_daddr_single(struct nft_rule *r); /* no multicast address */
+void nft_daddr_group(struct nft_rule *r);  /* one, or above */
 void nft_daddr_type(struct nft_rule *r, unsigned type); /* RTN_* */
 void nft_daddr_type_not(struct nft_rule *r, unsigned type);
 /* One of these, n of them. */

@@ -9,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "capture/nft_count.h"
 #include "capture/nft_rewrite.h"
@@ -58,18 +59,74 @@ static bool may_hold(const struct plan_step *s, const struct nft_station *at)
 	return s->dirs & 1u << at->dir;
 }
 
+/* The condition of two protocols, such as TCP and UDP; NULL: none. */
+static const struct plan_term *two_protocols(const struct plan_step *s)
+{
+	for (uint32_t i = 0; i < s->terms; i++) {
+		const struct ranges *x = &s->term[i].ranges;
+
+		if (s->term[i].key == MATCH_PROTO && x->count == 2 &&
+		    x->range[0].low == x->range[0].high &&
+		    x->range[1].low == x->range[1].high)
+			return &s->term[i];
+	}
+	return NULL;
+}
+
+/* All that a packet must be for the step, and then what f says. Two rules with
+ * a protocol each cost less than one that looks it up. */
+static void each_protocol(struct nft_chain *c, const struct plan *p,
+			  const struct plan_step *s,
+			  const struct nft_station *at,
+			  void (*f)(struct nft_rule *r,
+				    const struct plan_step *s,
+				    const struct nft_station *at))
+{
+	const struct plan_term *both = two_protocols(s);
+	struct plan_term term[NFT_ANON_MAX];
+	struct plan_step one = *s;
+	struct range *x;
+	struct nft_rule *r;
+
+	if (!both || s->terms > NFT_ANON_MAX) {
+		r = nft_rule_add(c);
+		nft_terms(r, p, s, at->cgroups);
+		f(r, s, at);
+		return;
+	}
+	memcpy(term, s->term, s->terms * sizeof(*term));
+	one.term = term;
+	x = both->ranges.range;
+	for (unsigned i = 0; i < 2; i++) {
+		term[both - s->term].ranges = (struct ranges){
+			.range = &x[i], .count = 1 };
+		r = nft_rule_add(c);
+		nft_terms(r, p, &one, at->cgroups);
+		f(r, s, at);
+	}
+}
+
 /* What meets a step that is not to be handed over meets none that is, even if
  * it goes on: else the plan would hand it over at once. */
-static void ask(struct nft_chain *c, const struct plan *p,
-		const struct plan_step *s, const struct nft_station *at)
+static void ask(struct nft_rule *r, const struct plan_step *s,
+		const struct nft_station *at)
 {
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_terms(r, p, s, at->cgroups);
 	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA)
 		give(r, at);
+	else if (at->asked)
+		nft_goto(r, at->asked);
 	else
 		nft_accept(r);
+}
+
+/* What none of them meets. */
+static void ask_rest(struct nft_chain *c, const struct plan *p,
+		     const struct nft_station *at)
+{
+	if (!at->asked)
+		nft_accept(nft_rule_add(c));
+	else if (p->policy == VERDICT_DROP)
+		nft_goto(nft_rule_add(c), at->asked);
 }
 
 static void count(struct nft_rule *r, const struct rule *rule)
@@ -166,6 +223,10 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 
 	if (s->act == STEP_VIA && at->via) {
 		send_by(c, p, s, at);
+		return;
+	}
+	if (s->act == STEP_HAND_OVER && !excludes(s)) {
+		each_protocol(c, p, s, at, ask);
 		return;
 	}
 	for (; w; w = w->next) {
@@ -265,23 +326,28 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 {
 	struct nft_rule *r;
 
-	leave_to_us(c, p, at);
+	/* Whoever asks more looks at these there. */
+	if (!at->asked)
+		leave_to_us(c, p, at);
 	for (uint32_t i = 0; i < p->steps; i++) {
 		if (!may_hold(&p->step[i], at))
 			continue;
 		if (at->asks)
-			ask(c, p, &p->step[i], at);
+			each_protocol(c, p, &p->step[i], at, ask);
 		else
 			step(c, p, &p->step[i], at);
 	}
-	if (p->policy == VERDICT_DROP && !at->asks) {
+	if (at->asks) {
+		ask_rest(c, p, at);
+		return c->failed ? -ENOMEM : (int)c->rules;
+	}
+	if (p->policy == VERDICT_DROP) {
 		r = nft_rule_add(c);
 		guard(r, at);
 		nft_count(r, NFT_COUNTER_POLICY);
 		nft_drop(r);
 	}
-	if (p->policy != VERDICT_DROP || at->types || at->any_protocol ||
-	    at->asks)
+	if (p->policy != VERDICT_DROP || at->types || at->any_protocol)
 		nft_let_by(nft_rule_add(c), at);
 	return c->failed ? -ENOMEM : (int)c->rules;
 }

@@ -17,6 +17,8 @@ struct nft_station {
 	unsigned unknown; /* 1 << MATCH_*: a condition on it never holds */
 	bool asks; /* nothing is done but to return with what is to be handed
 		      over */
+	const char *asked; /* and to go to this chain with what meets any other
+			      step; NULL: that is accepted */
 	int cgroups; /* see cgroup_root */
 	const struct nft_how *via; /* who sends by an interface; NULL: that is
 				      handed over */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What this host has: links, addresses, queues. Three dumps, nothing changed,
- * no privilege needed. Must not know what is done about it.
+ * What this host has: links, addresses, queues, and which links forward. Four
+ * dumps, nothing changed, no privilege needed. Must not know what is done about it.
  */
 #include "capture/internal.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,14 +55,31 @@ static void copy_text(char to[IFNAMSIZ], const struct nlattr *a)
 
 static bool is_kind(const struct nlattr *info, const char *kind)
 {
+	const struct nlattr *a = netlink_inside(info, IFLA_INFO_KIND);
 	size_t n = strlen(kind);
-	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, info)
-		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
-			return mnl_attr_get_payload_len(a) >= n &&
-			       !memcmp(mnl_attr_get_payload(a), kind, n);
-	return false;
+	return a && mnl_attr_get_payload_len(a) >= n &&
+	       !memcmp(mnl_attr_get_payload(a), kind, n);
+}
+
+/* Whether the packets of such a device become part of others that inherit
+ * their mark. (WireGuard's inherit nothing.) What has no kind is hardware. */
+static bool is_tunnel(const struct nlattr *info)
+{
+	static const char *const plain[] = {
+		"veth",	   "bridge",  "vlan",	"bond",	  "team",     "dummy",
+		"macvlan", "macvtap", "ipvlan", "ipvtap", "tun",      "ifb",
+		"vrf",	   "nlmon",   "hsr",	"vcan",	  "wireguard", "netdevsim",
+		"ovpn",
+	};
+	const struct nlattr *a = netlink_inside(info, IFLA_INFO_KIND);
+
+	for (unsigned i = 0; a && i < sizeof(plain) / sizeof(*plain); i++)
+		if (mnl_attr_get_payload_len(a) >= strlen(plain[i]) &&
+		    !strncmp(mnl_attr_get_payload(a), plain[i],
+			     mnl_attr_get_payload_len(a)))
+			return false;
+	return a;
 }
 
 /* Devices of ours, or of an instance that runs: they are no uplinks. */
@@ -75,7 +93,8 @@ static bool is_ours(const struct scan *s, const char *name, bool tun)
 	       !strncmp(name, "sl", 2) && strchr("oifgv", name[2]);
 }
 
-static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
+static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun,
+		      bool *tunnel)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *a;
@@ -104,6 +123,7 @@ static void port_read(struct port *p, const struct nlmsghdr *nlh, bool *tun)
 		case IFLA_LINKINFO:
 			*tun = is_kind(a, "tun");
 			p->u.bridge = is_kind(a, "bridge");
+			*tunnel = is_tunnel(a);
 			break;
 		}
 	}
@@ -116,11 +136,12 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	struct scan *s = arg;
 	struct port p;
-	bool tun = false;
+	bool tun = false, tunnel = false;
 
 	if (nlh->nlmsg_type != RTM_NEWLINK || ifi->ifi_family != AF_UNSPEC)
 		return 0;
-	port_read(&p, nlh, &tun);
+	port_read(&p, nlh, &tun, &tunnel);
+	s->tunnels |= tunnel && ifi->ifi_flags & IFF_UP;
 	if (is_ours(s, p.u.name, tun)) {
 		p.u.ifindex = 0; /* there, but none of the host's */
 	} else if ((ifi->ifi_flags & IFF_UP) &&
@@ -216,11 +237,40 @@ static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
+/* Those that stand for all devices, or for new ones, have negative numbers. */
+static int conf_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct scan *s = arg;
+	const struct nlattr *a;
+	int ifindex = 0;
+	bool forwards = false;
+
+	mnl_attr_for_each(a, nlh, sizeof(struct netconfmsg)) {
+		int type = mnl_attr_get_type(a);
+
+		if (mnl_attr_get_payload_len(a) < 4)
+			continue;
+		if (type == NETCONFA_IFINDEX)
+			ifindex = (int)mnl_attr_get_u32(a);
+		else if (type == NETCONFA_FORWARDING ||
+			 type == NETCONFA_MC_FORWARDING)
+			forwards |= mnl_attr_get_u32(a) != 0;
+	}
+	s->forwards |= forwards && ifindex > 0 && !listed(s, -ifindex);
+	return 0;
+}
+
 static void links_again(void *arg)
 {
 	struct scan *s = arg;
 
 	s->ports = s->indexes = s->lost = 0;
+	s->tunnels = false;
+}
+
+static void settings_again(void *arg)
+{
+	((struct scan *)arg)->forwards = false;
 }
 
 static void addresses_again(void *arg)
@@ -250,6 +300,7 @@ int scan_run(struct scan *s, struct netlink *rt, const char *dev)
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
 	struct ifaddrmsg ifa = { .ifa_family = AF_UNSPEC };
 	struct tcmsg tcm = { .tcm_family = AF_UNSPEC };
+	struct netconfmsg ncm = { .ncm_family = AF_INET };
 	uint8_t buf[128];
 	int r;
 
@@ -266,6 +317,10 @@ int scan_run(struct scan *s, struct netlink *rt, const char *dev)
 		r = netlink_dump(rt, netlink_message(buf, RTM_GETQDISC, 0,
 						     &tcm, sizeof(tcm)),
 				 qdisc_cb, qdiscs_again, s);
+	if (!r)
+		r = netlink_dump(rt, netlink_message(buf, RTM_GETNETCONF, 0,
+						     &ncm, sizeof(ncm)),
+				 conf_cb, settings_again, s);
 	if (r)
 		return r;
 	if (s->locals)
@@ -296,6 +351,7 @@ int links_find(struct capture *c, struct error *err)
 	for (unsigned i = 0; !r && i < s->ports; i++)
 		if (links_wants(c, &s->port[i]))
 			c->port[c->ports++] = s->port[i];
+	c->how.wraps = s->tunnels || s->forwards;
 	scan_free(s);
 	free(s);
 	return r;
