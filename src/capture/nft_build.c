@@ -133,7 +133,7 @@ void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 }
 
 /* What arrives for this host. */
-#define TO_HOST RTN_LOCAL, RTN_MULTICAST, RTN_BROADCAST
+#define TO_HOST RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST
 
 /* Whether what was handed back has to be told apart before all else; else it
  * is only where something would be done with it. */

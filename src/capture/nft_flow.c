@@ -84,13 +84,17 @@ void nft_flows_print(FILE *f)
 
 /* ---- rules ---------------------------------------------------------------- */
 
+/* What is not IPv4 goes the way of what is no member, whatever it looks
+ * like. */
 static void leave_ends(struct nft_chain *c, const struct nft_station *at)
 {
 	uint8_t proto = IPPROTO_TCP, bits = FLAGS, none = 0;
 	struct nft_rule *r = nft_rule_add(c);
 
-	nft_say(r, "tcp flags fin,syn,rst");
-	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_say(r, c->family == NFPROTO_IPV4
+			   ? "tcp flags fin,syn,rst"
+			   : "@nh,72,8 0x6 @th,104,8 & 0x7 != 0x0");
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 9, sizeof(proto));
 	nft_compare(r, NFT_CMP_EQ, &proto, sizeof(proto));
 	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 	nft_mask(r, &bits, &none, sizeof(bits));
@@ -117,9 +121,9 @@ static void is_whole(struct nft_rule *r)
 static void is_member(struct nft_rule *r, const char *set)
 {
 	nft_need_ip(r);
-	nft_say(r, "meta l4proto . ip saddr . ip daddr . th sport . th dport "
+	nft_say(r, "ip protocol . ip saddr . ip daddr . th sport . th dport "
 		   "@%s", set);
-	nft_load_meta(r, NFT_META_L4PROTO);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 9, 1);
 	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 12,
 			    4);
 	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_NETWORK_HEADER, 16,

@@ -34,6 +34,9 @@ struct nft_rule {
 	bool failed; /* no memory */
 	bool is_ip;  /* that it is IPv4 was looked at */
 	bool is_ether; /* that it has an Ethernet header */
+	bool hasty; /* the protocol is read where an IPv4 header has it,
+		       whatever the packet is: cheaper, if what is behind the
+		       rule looks again */
 	struct nft_anon anon[NFT_ANON_MAX];
 	unsigned anons;
 };

@@ -90,6 +90,7 @@ static void each_protocol(struct nft_chain *c, const struct plan *p,
 
 	if (!both || s->terms > NFT_ANON_MAX) {
 		r = nft_rule_add(c);
+		r->hasty = at->hand;
 		nft_terms(r, p, s, at->cgroups);
 		f(r, s, at);
 		return;
@@ -101,6 +102,7 @@ static void each_protocol(struct nft_chain *c, const struct plan *p,
 		term[both - s->term].ranges = (struct ranges){
 			.range = &x[i], .count = 1 };
 		r = nft_rule_add(c);
+		r->hasty = at->hand;
 		nft_terms(r, p, &one, at->cgroups);
 		f(r, s, at);
 	}
@@ -187,6 +189,8 @@ static void meets(struct nft_rule *r, const struct plan *p,
 		  const struct plan_step *s, const struct nft_station *at)
 {
 	struct cgroup_place top;
+
+	r->hasty = at->hand;
 
 	nft_terms(r, p, s, at->cgroups);
 	if (excludes(s)) {

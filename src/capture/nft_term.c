@@ -6,6 +6,7 @@
 #include "capture/nft_term.h"
 
 #include <arpa/inet.h>
+#include <linux/netfilter.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -74,23 +75,59 @@ static bool is_of_host(enum match_key key)
 
 /* ---- where a key is ----------------------------------------------------- */
 
+static bool is_one(const struct ranges *x)
+{
+	return x->count == 1 && x->range[0].low == x->range[0].high;
+}
+
+static bool is_port(enum match_key key)
+{
+	return key == MATCH_SPORT || key == MATCH_DPORT;
+}
+
+static bool is_transport(enum match_key key)
+{
+	return key != MATCH_PROTO && places[key].name && places[key].base == TH;
+}
+
+/*
+ * Whether its protocol is looked at in the header. nft has words for what
+ * comes behind only if that are ports, and nothing is written there; and a
+ * header may be unsound, which only they tell.
+ */
+static bool is_hasty(const struct nft_rule *r, const struct plan_step *s)
+{
+	bool ports = false;
+
+	if (!r->hasty || s->rewrite)
+		return false;
+	for (uint32_t i = 0; i < s->terms; i++) {
+		enum match_key key = s->term[i].key;
+
+		ports |= is_port(key);
+		if (key == MATCH_PROTO ? !is_one(&s->term[i].ranges)
+				       : is_transport(key) && !is_port(key))
+			return false;
+	}
+	return ports || s->act == STEP_HAND_OVER;
+}
+
 /* "tcp dport" where the protocol is one, "th dport" where it may be some. */
 static void say_place(struct nft_rule *r, const struct plan_step *s,
 		      enum match_key key, const char *rest)
 {
 	char proto[NFT_WORD] = "th";
 
-	if (key != MATCH_SPORT && key != MATCH_DPORT) {
+	if (!is_port(key)) {
 		nft_say(r, "%s %s", places[key].name, rest);
 		return;
 	}
-	for (uint32_t i = 0; i < s->terms; i++) {
-		const struct ranges *x = &s->term[i].ranges;
-
-		if (s->term[i].key == MATCH_PROTO && x->count == 1 &&
-		    x->range[0].low == x->range[0].high)
-			nft_proto_word(proto, (uint32_t)x->range[0].low);
-	}
+	for (uint32_t i = 0; i < s->terms; i++)
+		if (s->term[i].key == MATCH_PROTO &&
+		    is_one(&s->term[i].ranges) &&
+		    (r->family == NFPROTO_IPV4 || !is_hasty(r, s)))
+			nft_proto_word(proto, (uint32_t)s->term[i]
+						      .ranges.range[0].low);
 	nft_say(r, "%s %s %s", proto, places[key].name, rest);
 }
 
@@ -275,15 +312,25 @@ static void fragment(struct nft_rule *r, const struct plan_term *t)
 static bool goes_without_saying(const struct plan_step *s,
 				const struct plan_term *proto)
 {
-	if (proto->ranges.count != 1 ||
-	    proto->ranges.range[0].low != proto->ranges.range[0].high)
-		return false;
-	for (uint32_t i = 0; i < s->terms; i++)
-		if (s->term[i].key != MATCH_PROTO &&
-		    places[s->term[i].key].name &&
-		    places[s->term[i].key].base == TH)
+	for (uint32_t i = 0; i < s->terms && is_one(&proto->ranges); i++)
+		if (is_transport(s->term[i].key))
 			return true;
 	return false;
+}
+
+static void hasty_protocol(struct nft_rule *r, const struct plan_step *s,
+			   const struct plan_term *t)
+{
+	uint8_t proto = (uint8_t)t->ranges.range[0].low;
+	char word[NFT_WORD];
+
+	nft_proto_word(word, proto);
+	if (r->family != NFPROTO_IPV4)
+		nft_say(r, "@nh,72,8 0x%x", proto);
+	else if (!goes_without_saying(s, t))
+		nft_say(r, "ip protocol %s", word);
+	nft_load_payload(r, NH, 9, 1);
+	nft_compare(r, NFT_CMP_EQ, &proto, 1);
 }
 
 static void numbers(struct nft_rule *r, const struct plan_step *s,
@@ -384,6 +431,10 @@ static void term(struct nft_rule *r, const struct plan *p,
 
 	size_t used = r->used;
 
+	if (t->key == MATCH_PROTO && is_hasty(r, s)) {
+		hasty_protocol(r, s, t);
+		return;
+	}
 	switch (t->kind) {
 	case TERM_RANGES:
 		numbers(r, s, t);
@@ -422,7 +473,7 @@ static int rank(const struct plan_term *t)
 	if (t->kind == TERM_SET || t->kind == TERM_BYTES ||
 	    match_key_is_kernel(t->key))
 		return 3;
-	return places[t->key].name && places[t->key].base == TH ? 1 : 2;
+	return is_transport(t->key) ? 1 : 2;
 }
 
 /* The kernel reads a later fragment's data where a transport header would be;
@@ -436,8 +487,7 @@ static bool may_be_later_fragment(const struct plan_step *s)
 
 		if (t->key == MATCH_FRAGMENT && !t->ranges.range[0].low)
 			return false;
-		reads |= t->key != MATCH_PROTO && places[t->key].name &&
-			 places[t->key].base == TH;
+		reads |= is_transport(t->key);
 	}
 	return reads && s->act != STEP_HAND_OVER;
 }

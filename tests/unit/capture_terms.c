@@ -14,62 +14,7 @@
 #include "capture_space.h"
 #include "rule/plan.h"
 #include "rule_line.h"
-
-static const char *const lines[] = {
-	"proto=tcp dport=23 : DROP",
-	"dport=53 : function",
-	"proto=udp sport=1024-65535 : ACCEPT",
-	"proto=tcp,udp,47 : function",
-	"proto=!tcp : function",
-	"dport=!80 : DROP",
-	"dport=0-1023,!22 : DROP",
-	"dport=80,443,8000-8100 : DROP",
-	"src=10.0.0.1 : DROP",
-	"src=10.0.0.0/8 : DROP",
-	"src=!10.0.0.0/8 : DROP",
-	"dst=10.0.0.1-10.0.0.9 : DROP",
-	"dst=!10.0.0.1-10.0.0.9 : DROP",
-	"dst=10.0.0.0/8,192.0.2.1,192.0.2.7-192.0.2.9 : DROP",
-	"dst=0.0.0.0/0,!10.1.0.0/16 : DROP",
-	"dst=@ : DROP",
-	"src=@,10.0.0.1 : DROP",
-	"icmp_type=echo-request : DROP",
-	"icmp_type=echo-request,echo-reply : DROP",
-	"icmp_type=destination-unreachable icmp_code=1 : DROP",
-	"tcp_flags=S/SA : DROP",
-	"tcp_flags=!S/SA : DROP",
-	"ttl=1-5 : DROP",
-	"ttl=64 len=100-200 : DROP",
-	"len=1501-65535 : DROP",
-	"fragment=true : DROP",
-	"fragment=false proto=udp : DROP",
-	"oif=up7 : DROP",
-	"oif=up*,!up9 : DROP",
-	"proto=tcp payload=GET : DROP",
-	"proto=tcp : ttl=9 ACCEPT",
-	"proto=tcp : mss=1200 ACCEPT",
-	"proto=tcp dport=80 : dport=8080 ACCEPT",
-	"proto=tcp sport=80 : sport=8080 ACCEPT",
-	"proto=udp : id=7 ACCEPT",
-	"proto=udp : dscp=46 ACCEPT",
-	"proto=udp : ecn=2 ACCEPT",
-	"proto=udp : df=1 ACCEPT",
-	"proto=udp : df=0 ACCEPT",
-	"dscp=46 : DROP",
-	"dscp=8-63 : DROP",
-	"proto=icmp ttl=7 :",
-	"user=0 : DROP",
-	"user=!1000 : DROP",
-	"user=33,1000 proto=udp : DROP",
-	"user=1000-1999 : DROP",
-	"user=!1000-1999 : function",
-	"user=0-5,100-200 : DROP",
-	"user=5-4294967294 : DROP",
-	"user=0-5 group=7 dport=25 : DROP",
-	"group=!0,!7 : function",
-	"dst=10.0.0.0/8 proto=tcp : VIA",
-	"user=7 : VIA",
-};
+#include "rule_lines.h"
 
 /* Of these nft reads back the same in other words. */
 static const char *const others[] = {
@@ -116,25 +61,25 @@ static void nft_reads_back_what_we_say(void **state)
 {
 	(void)state;
 	space_enter();
-	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+	for (size_t i = 0; i < RULE_LINES; i++) {
 		struct nft_how how = {
 			.dev = "tun0", .divert = 0x1000, .seen = 0x2000,
 			.route = true, .vias = 2, .via = { "wg1", "wg0" },
 		};
 		struct error err = { "" };
 		struct ruleset *rs;
-		struct plan *p = plan_of(&rs, lines[i]);
+		struct plan *p = plan_of(&rs, rule_lines[i]);
 		char *ours, *theirs;
 		struct nft *n;
 
 		how.plan = p;
 		assert_int_equal(nft_open(&n, &err), 0);
 		if (nft_up(n, &how, NULL, 0, &err))
-			fail_msg("%s: %s", lines[i], err.text);
+			fail_msg("%s: %s", rule_lines[i], err.text);
 		ours = printed(&how);
 		theirs = space_output("nft list ruleset");
-		check_chain(lines[i], ours, theirs, "ip");
-		check_chain(lines[i], ours, theirs, "netdev");
+		check_chain(rule_lines[i], ours, theirs, "ip");
+		check_chain(rule_lines[i], ours, theirs, "netdev");
 		free(theirs);
 		free(ours);
 		nft_close(n);
@@ -171,8 +116,8 @@ static void nft_accepts_what_we_say(void **state)
 {
 	(void)state;
 	space_enter();
-	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
-		accepted_by_nft(lines[i]);
+	for (size_t i = 0; i < RULE_LINES; i++)
+		accepted_by_nft(rule_lines[i]);
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		accepted_by_nft(others[i]);
 }
