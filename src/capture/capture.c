@@ -282,11 +282,11 @@ void capture_init(struct capture *c, const struct capture_config *cfg)
 	snprintf(c->dev, sizeof(c->dev), "%s", cfg->dev);
 	if (strlen(cfg->dev) < sizeof(c->dev))
 		c->cfg.dev = c->dev;
-	c->rt = c->watch = c->nf_watch = NETLINK_NONE;
+	c->rt = c->watch = c->nf_watch = c->policies = NETLINK_NONE;
 	c->cgroup = CGROUP_NONE;
 	c->epoll = -1;
 	c->mode = CAPTURE_AUTO;
-	c->look_at = -1;
+	c->look_at = c->wraps_at = -1;
 	for (unsigned i = 0; i < CAPTURE_WORKERS_MAX; i++)
 		c->tun[i] = -1;
 	memcpy(c->how.dev, c->dev, sizeof(c->how.dev));
@@ -413,7 +413,7 @@ int capture_handle(struct capture *c, struct error *err)
 	int r = 0, m;
 
 	watch_read(c);
-	if (c->stale_links || c->stale_conf)
+	if (c->stale_links || c->stale_conf || wraps_stale(c))
 		r = links_look(c, err);
 	if (c->stale_ours && c->up && !r)
 		r = restore(c, err);
@@ -432,16 +432,27 @@ int capture_handle(struct capture *c, struct error *err)
 	return r ? r : m;
 }
 
+/* ns from now; -1: never. */
+static int64_t until(int64_t at)
+{
+	int64_t left;
+
+	if (at < 0)
+		return -1;
+	left = at - clock_monotonic();
+	return left > 0 ? left : 0;
+}
+
 int64_t capture_timeout(const struct capture *c)
 {
-	int64_t senders = senders_timeout(c), left;
+	const int64_t times[] = { senders_timeout(c), until(c->look_at),
+				  until(c->wraps_at) };
+	int64_t first = -1;
 
-	if (c->look_at < 0)
-		return senders;
-	left = c->look_at - clock_monotonic();
-	if (left < 0)
-		left = 0;
-	return senders >= 0 && senders < left ? senders : left;
+	for (unsigned i = 0; i < COUNT(times); i++)
+		if (times[i] >= 0 && (first < 0 || times[i] < first))
+			first = times[i];
+	return first;
 }
 
 int capture_expect(struct capture *c, uint8_t proto, uint16_t port, bool add,

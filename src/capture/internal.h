@@ -79,6 +79,7 @@ struct capture {
 	struct netlink rt;	/* requests */
 	struct netlink watch;	/* notifications */
 	struct netlink nf_watch;
+	struct netlink policies; /* IPsec's */
 	struct nft *nft; /* owns our tables */
 	int epoll;	 /* capture_fd: both watches */
 
@@ -108,6 +109,7 @@ struct capture {
 	/* What was notified, and not yet looked at. */
 	bool stale_links, stale_routes, stale_ours, stale_nft, stale_conf;
 	int64_t look_at;     /* ns; when to inspect again; -1: never */
+	int64_t wraps_at;    /* likewise, for IPsec */
 	int64_t switched_at; /* ns; the last change of mode */
 };
 
@@ -156,6 +158,13 @@ bool links_wants(const struct capture *c, const struct port *found);
 /* Compares the host with c->port, makes and removes devices, tells. */
 int links_look(struct capture *c, struct error *err);
 int links_close(struct capture *c, struct error *err);
+
+/* ---- wraps.c: what leaves inside other packets ------------------------------ */
+
+/* Whether something may, as s has found the host; later changes make
+ * c->stale_links or wraps_stale true. */
+bool wraps_now(struct capture *c, const struct scan *s);
+bool wraps_stale(struct capture *c);
 
 /* ---- watch.c: what the kernel tells ------------------------------------- */
 

@@ -194,7 +194,7 @@ static bool have(const struct capture *c, int ifindex)
 static int wraps_look(struct capture *c, const struct scan *s,
 		      struct error *err)
 {
-	bool wraps = s->tunnels || s->forwards;
+	bool wraps = wraps_now(c, s);
 
 	if (c->how.wraps == wraps)
 		return 0;

@@ -351,7 +351,7 @@ int links_find(struct capture *c, struct error *err)
 	for (unsigned i = 0; !r && i < s->ports; i++)
 		if (links_wants(c, &s->port[i]))
 			c->port[c->ports++] = s->port[i];
-	c->how.wraps = s->tunnels || s->forwards;
+	c->how.wraps = wraps_now(c, s);
 	scan_free(s);
 	free(s);
 	return r;

@@ -82,6 +82,7 @@ int watch_close(struct capture *c, struct error *err)
 	(void)err;
 	netlink_close(&c->watch);
 	netlink_close(&c->nf_watch);
+	netlink_close(&c->policies);
 	if (c->epoll >= 0)
 		close(c->epoll);
 	c->epoll = -1;
@@ -170,10 +171,21 @@ static int nft_cb(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
+static int policy_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct capture *c = arg;
+
+	(void)nlh;
+	c->stale_links = true;
+	return 0;
+}
+
 void watch_read(struct capture *c)
 {
 	if (netlink_drain(&c->watch, route_cb, c))
 		c->stale_links = c->stale_routes = c->stale_ours = true;
 	if (netlink_drain(&c->nf_watch, nft_cb, c))
 		c->stale_nft = true;
+	if (c->policies.sock && netlink_drain(&c->policies, policy_cb, c))
+		c->stale_links = true;
 }

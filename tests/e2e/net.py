@@ -175,7 +175,7 @@ _known = {}
 
 
 def kernel_can(what):
-    """'wireguard', 'dummy', 'netem', 'skbedit', 'esp': tried, not looked
+    """'wireguard', 'vxlan', 'netem', 'skbedit', 'esp', …: tried, not looked
     up."""
     if what not in _known:
         ns = Netns("probe")
@@ -183,6 +183,14 @@ def kernel_can(what):
             if what in ("wireguard", "dummy"):
                 r = ns.run(["ip", "link", "add", "probe0", "type", what],
                            check=False)
+            elif what == "vxlan":
+                r = ns.run("ip link add probe0 type vxlan id 5 remote "
+                           "192.0.2.1 dstport 4789", check=False)
+            elif what in ("macvlan", "ipvlan"):
+                r = ns.run("ip link add probe1 type veth && ip link add link "
+                           "probe1 name probe0 type " + what, check=False)
+            elif what == "xfrm":
+                r = ns.run("ip xfrm policy count", check=False)
             elif what == "netem":
                 r = ns.run(["tc", "qdisc", "add", "dev", "lo", "root",
                             "netem", "delay", "1ms"], check=False)

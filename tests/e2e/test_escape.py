@@ -178,6 +178,17 @@ RULES = {
                          "action = function(pkt) return DROP end }",
     "drop_constant": FENCE_RULE + "rule { name = 'drop', action = DROP }",
     "drop_policy": FENCE_RULE + "policy(DROP)",
+    # As long as there are packets that no rule wants, the kernel asks for the
+    # conditions first and for everything else behind them.
+    "drop_matched": FENCE_RULE + """
+        rule { name = "drop", match = { len = "21-65535" },
+               action = function(pkt) return DROP end }""",
+    "accept_matched": """
+        rule { name = "accept", match = { len = "21-65535" },
+               action = function(pkt) return ACCEPT end }""",
+    "accept_by_constant": """
+        rule { name = "accept", match = { len = "21-65535" },
+               action = ACCEPT }""",
     "accept": "rule { name = 'accept', "
               "action = function(pkt) return ACCEPT end }",
     "go_on": "rule { name = 'look', action = function(pkt) end }",
