@@ -104,6 +104,7 @@ int capture_elsewhere(struct capture *c, struct error *err)
 	if (c->cfg.elsewhere)
 		return 0;
 	c->cfg.elsewhere = c->how.elsewhere = true;
+	c->wraps_at = 0; /* to be looked at at once */
 	if (!c->up)
 		return 0;
 	r = c->how.route ? 0 : nft_change(c->nft, &c->how, err);

@@ -61,11 +61,6 @@ bool nft_asks_late(const struct nft_how *how, unsigned uplinks)
 	       (!how->notrack && !how->vias && !rewrites_service(p));
 }
 
-bool nft_clears_marks(const struct nft_how *how)
-{
-	return how->wraps || how->elsewhere;
-}
-
 /* ---- what both hooks ask ---------------------------------------------------- */
 
 static uint32_t both(const struct nft_how *how)

@@ -12,9 +12,6 @@
 
 /* Whether all that the host sends is asked so; uplinks: how many there are. */
 bool nft_asks_late(const struct nft_how *how, unsigned uplinks);
-/* Whether a mark that a socket claims, or a tunnel's outer packet inherits,
- * has to be taken away where the host sends it. */
-bool nft_clears_marks(const struct nft_how *how);
 /* The chains that those of the hooks go on to; and, by route, that of the
  * output hook. */
 void nft_late_chains(struct nft_plan *p, const struct nft_how *how);

@@ -15,7 +15,6 @@
 #include <linux/rtnetlink.h>
 
 #include "capture/nft_flow.h"
-#include "capture/nft_late.h"
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
@@ -278,7 +277,8 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 
 void nft_output_chains(struct nft_plan *p, const struct nft_how *how)
 {
-	bool clears = !p->late || (!how->route && nft_clears_marks(how));
+	/* By route that is done where a packet is asked for its mark. */
+	bool clears = !p->late || (!how->route && how->wraps);
 
 	track_once(p, how);
 	if (clears && !nft_tells(how))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * May a packet that passes through leave inside another one, which inherits
- * its mark and is a packet of its own? By a tunnel's device, or by IPsec. Only
- * then marks have to be cleared where the host sends, which costs all that it
- * sends. Must not know what is done about it.
+ * May a packet that passes through (also by a device of ours, since a rule sent
+ * it elsewhere) leave inside another one, which inherits its mark and is a
+ * packet of its own? By a tunnel's device, or by IPsec. Only then marks have to
+ * be cleared where the host sends, which costs all that it sends. Must not know
+ * how that is done.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -90,7 +91,7 @@ bool wraps_now(struct capture *c, const struct scan *s)
 	c->wraps_at = -1;
 	if (s->tunnels)
 		return true;
-	if (!s->forwards)
+	if (!s->forwards && !c->how.elsewhere && !c->how.vias)
 		return false;
 	if (!has_ipsec()) {
 		c->wraps_at = clock_monotonic() + LOOK_EVERY;

@@ -77,8 +77,9 @@ static const struct {
 	{ "marks are cleared where they may be inherited", { FUNCTION },
 	  .how = { .wraps = true },
 	  .has = { "chain decide", "goto marked", "goto take-out-up7" } },
-	{ "and where packets go to tun0", { FUNCTION },
-	  .how = { .elsewhere = true }, .has = { "chain decide" } },
+	{ "what comes back by tun0 needs none of that", { FUNCTION },
+	  .how = { .elsewhere = true },
+	  .has = { "iif \"tun0\" notrack" }, .lacks = { "hook output" } },
 	{ "by route there is one hook more", { FUNCTION },
 	  .how = { .route = true },
 	  .has = { "type route hook output priority 200; policy accept;\n"
