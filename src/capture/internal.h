@@ -159,7 +159,7 @@ bool links_wants(const struct capture *c, const struct port *found);
 int links_look(struct capture *c, struct error *err);
 int links_close(struct capture *c, struct error *err);
 
-/* ---- wraps.c: what leaves inside other packets ------------------------------ */
+/* ---- wraps.c: what leaves inside other packets -------------------------- */
 
 /* Whether something may, as s has found the host; later changes make
  * c->stale_links or wraps_stale true. */

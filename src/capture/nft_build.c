@@ -66,6 +66,19 @@ struct nft_chain *nft_chain_add(struct nft_plan *p,
 	return c;
 }
 
+struct nft_chain *nft_divert_chain(struct nft_plan *p)
+{
+	return nft_chain_add(p, &(struct nft_chain){
+		.family = NFPROTO_IPV4,
+		.name = "divert",
+		.type = "route",
+		.hook = NF_INET_LOCAL_OUT,
+		.hook_name = "output",
+		.priority = 200,
+		.priority_name = "200",
+	});
+}
+
 struct nft_rule *nft_rule_add(struct nft_chain *c)
 {
 	unsigned room = c->room ? 2 * c->room : 8;
@@ -217,7 +230,7 @@ static void plan_chains(struct nft_plan *p, const struct nft_how *how,
 				  .cgroups = how->cgroups };
 
 	if (nft_tells(how))
-		at.within = how->divert | how->seen;
+		at.within = nft_both(how);
 	if (nft_sends_by(how))
 		at.via = how;
 	if (p->late)
@@ -253,7 +266,7 @@ static void flow_chains(struct nft_plan *p, const struct nft_how *how)
 		return;
 	/* There those with a mark of somebody else's get here as well. */
 	if (nft_tells(how))
-		at.within = how->divert | how->seen;
+		at.within = nft_both(how);
 	if (nft_flows_by_route(how) && !p->late)
 		nft_flow_chain(p, NFPROTO_IPV4, NFT_FLOWS, &at);
 	if (!p->late || (how->in && !p->in_place))
@@ -321,7 +334,7 @@ static void leaving(struct nft_plan *p, const struct nft_how *how,
 		nft_pass_leaving(p, c, how, u);
 	if (nft_own_arrives(how)) {
 		r = nft_rule_add(c);
-		nft_mark_lacks(r, how->divert | how->seen);
+		nft_mark_lacks(r, nft_both(how));
 		nft_accept(r);
 		nft_own_remember(c);
 	}

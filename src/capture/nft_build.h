@@ -55,13 +55,22 @@ bool nft_expects(const struct nft_how *how);
 
 const char *nft_family_name(uint32_t family);
 
-/* ---- for the files that make chains --------------------------------------- */
+/* ---- for the files that make chains ------------------------------------- */
+
+/* The bits of the mark that are ours. */
+static inline uint32_t nft_both(const struct nft_how *how)
+{
+	return how->divert | how->seen;
+}
 
 struct nft_station;
 
 /* Appends a chain like this one, without rules. */
 struct nft_chain *nft_chain_add(struct nft_plan *p,
 				const struct nft_chain *like);
+/* Appends that of the output hook in which what gets another mark is routed
+ * again: behind the chains that set marks of others, so that theirs are seen. */
+struct nft_chain *nft_divert_chain(struct nft_plan *p);
 /* Appends a chain with the steps of a plan, for others to jump to. */
 void nft_plan_chain(struct nft_plan *p, uint8_t family, const char *name,
 		    const struct plan *plan, const struct nft_station *at);

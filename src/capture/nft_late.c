@@ -16,9 +16,6 @@
 #include "capture/nft_steps.h"
 #include "capture/nft_via.h"
 
-/* As that of nft_output.c: after the chains that set marks of others. */
-#define DIVERT_PRIORITY 200
-
 /* Chains, in table ip and, with the name of an uplink, in table netdev: to
  * which a step gives that hands over, and any other step; what is behind the
  * held connections; and who knows a mark. */
@@ -31,7 +28,7 @@
 /* More rules than this are not written once for each uplink. */
 #define RULES_MAX 256
 
-/* ---- whether --------------------------------------------------------------- */
+/* ---- whether ------------------------------------------------------------ */
 
 /* In a chain that routes again, what changes the type of service is routed
  * again as well. */
@@ -61,12 +58,7 @@ bool nft_asks_late(const struct nft_how *how, unsigned uplinks)
 	       (!how->notrack && !how->vias && !rewrites_service(p));
 }
 
-/* ---- what both hooks ask ---------------------------------------------------- */
-
-static uint32_t both(const struct nft_how *how)
-{
-	return how->divert | how->seen;
-}
+/* ---- what both hooks ask ------------------------------------------------ */
 
 /* The steps' conditions in c. */
 static void conditions(struct nft_plan *p, struct nft_chain *c,
@@ -118,7 +110,7 @@ static struct nft_chain *other_chain(struct nft_plan *p,
 	return nft_chain_add(p, &like);
 }
 
-/* ---- the output hook, by route ----------------------------------------------- */
+/* ---- the output hook, by route ------------------------------------------ */
 
 /*
  * What carries a mark of somebody else is left to the wire: ours would
@@ -134,7 +126,7 @@ static void marked(struct nft_plan *p, const struct nft_how *how)
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_mark_has(r, how->seen);
-	nft_mark_clear(r, both(how));
+	nft_mark_clear(r, nft_both(how));
 	r = nft_rule_add(c);
 	nft_marked(r);
 	nft_accept(r);
@@ -167,27 +159,18 @@ static void divert(struct nft_chain *c, const struct nft_how *how)
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_daddr_type_not(r, RTN_UNICAST);
-	nft_mark_set(r, both(how));
+	nft_mark_set(r, nft_both(how));
 	nft_accept(r);
 	r = nft_rule_add(c);
 	nft_ttl_from(r, 254);
-	nft_mark_set(r, both(how));
+	nft_mark_set(r, nft_both(how));
 	nft_accept(r);
 	nft_mark_set(nft_rule_add(c), how->divert);
 }
 
 static void by_route(struct nft_plan *p, const struct nft_how *how)
 {
-	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "divert",
-		.type = "route",
-		.hook = NF_INET_LOCAL_OUT,
-		.hook_name = "output",
-		.priority = DIVERT_PRIORITY,
-		.priority_name = "200",
-	});
-	struct nft_chain *next;
+	struct nft_chain *c = nft_divert_chain(p), *next;
 	struct nft_rule *r;
 
 	marked(p, how);
@@ -211,7 +194,7 @@ static void by_route(struct nft_plan *p, const struct nft_how *how)
 	divert(other_chain(p, c, HAND), how);
 }
 
-/* ---- the egress hook ----------------------------------------------------------- */
+/* ---- the egress hook ---------------------------------------------------- */
 
 /*
  * What has the mark of what has been through: we sent it, by a packet socket,
@@ -229,7 +212,7 @@ static void seen(struct nft_plan *p, const struct nft_how *how)
 	r = nft_rule_add(c);
 	nft_has_route(r);
 	nft_has_socket(r);
-	nft_mark_clear(r, both(how));
+	nft_mark_clear(r, nft_both(how));
 	nft_return(r);
 	nft_accept(nft_rule_add(c));
 }
@@ -255,7 +238,7 @@ static void decided_before(struct nft_chain *c, const struct nft_how *how,
 	nft_daddr_single(r);
 	nft_accept(r);
 	r = nft_rule_add(c);
-	nft_mark_is(r, both(how));
+	nft_mark_is(r, nft_both(how));
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
 }

@@ -21,9 +21,8 @@
 #include "capture/nft_term.h"
 #include "capture/nft_via.h"
 
-/* After the chains that set marks of others, so that theirs are seen. */
+/* Before and behind what nft_divert_chain makes. */
 #define DECIDE_PRIORITY 199
-#define DIVERT_PRIORITY 200
 #define TOLD_PRIORITY	201
 /* After every filter: what is dropped there needs no mark. */
 #define THROUGH_PRIORITY 1000
@@ -82,7 +81,7 @@ static void marked(struct nft_plan *p, const struct nft_how *how)
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_mark_has(r, how->seen);
-	nft_mark_clear(r, how->seen | how->divert);
+	nft_mark_clear(r, nft_both(how));
 }
 
 /*
@@ -93,7 +92,7 @@ static void marked(struct nft_plan *p, const struct nft_how *how)
 static void decide_and_tell(struct nft_plan *p, const struct nft_how *how,
 			    struct nft_chain *c)
 {
-	uint32_t both = how->divert | how->seen;
+	uint32_t both = nft_both(how);
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_marked(r);
@@ -156,7 +155,7 @@ static void decide(struct nft_plan *p, const struct nft_how *how)
 	ask(c, how);
 	leave_to_wire(c);
 	r = nft_rule_add(c);
-	nft_mark_set(r, how->divert | how->seen);
+	nft_mark_set(r, nft_both(how));
 }
 
 /* A chain of this type routes a packet again when its mark changed. */
@@ -167,21 +166,13 @@ static void divert(struct nft_plan *p, const struct nft_how *how)
 
 	if (!how->route && !nft_sends_by(how))
 		return;
-	c = nft_chain_add(p, &(struct nft_chain){
-		.family = NFPROTO_IPV4,
-		.name = "divert",
-		.type = "route",
-		.hook = NF_INET_LOCAL_OUT,
-		.hook_name = "output",
-		.priority = DIVERT_PRIORITY,
-		.priority_name = "200",
-	});
+	c = nft_divert_chain(p);
 	if (nft_sends_by(how))
 		nft_via_divert(c, how);
 	if (!how->route)
 		return;
 	r = nft_rule_add(c);
-	nft_mark_is(r, how->divert | how->seen);
+	nft_mark_is(r, nft_both(how));
 	/* See leave_to_wire. */
 	if (nft_tells(how)) {
 		nft_ttl_to(r, 253);

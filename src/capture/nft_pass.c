@@ -21,11 +21,6 @@
 #define BRIDGED	     "bridged"
 #define BRIDGED_NEW  "bridged-new"
 
-static uint32_t both(const struct nft_how *how)
-{
-	return how->seen | how->divert;
-}
-
 /* ---- what was taken, and where ------------------------------------------- */
 
 void nft_pass_through(struct nft_chain *c, const struct nft_how *how)
@@ -33,30 +28,30 @@ void nft_pass_through(struct nft_chain *c, const struct nft_how *how)
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_iifname(r, how->dev);
-	nft_mark_put(r, both(how), how->seen);
+	nft_mark_put(r, nft_both(how), how->seen);
 	nft_accept(r);
 	if (how->vias) {
 		r = nft_rule_add(c);
 		nft_iifname(r, NFT_VIA_DEVICES);
-		nft_mark_put(r, both(how), how->seen);
+		nft_mark_put(r, nft_both(how), how->seen);
 		nft_accept(r);
 	}
 	if (how->ipsec) {
 		/* Its frame is that of the packet it came in. */
 		r = nft_rule_add(c);
 		nft_decrypted(r);
-		nft_mark_or(r, both(how));
+		nft_mark_or(r, nft_both(how));
 		nft_accept(r);
 	}
 	r = nft_rule_add(c);
 	nft_ether_saddr(r, how->marker);
-	nft_mark_put(r, both(how), how->seen);
+	nft_mark_put(r, nft_both(how), how->seen);
 	nft_accept(r);
 	r = nft_rule_add(c);
 	nft_iiftype_not_ether(r);
 	nft_mark_has(r, how->seen);
 	nft_accept(r);
-	nft_mark_or(nft_rule_add(c), both(how));
+	nft_mark_or(nft_rule_add(c), nft_both(how));
 }
 
 /* A chain of this uplink's that its own in the hook goes on to. */
@@ -107,7 +102,7 @@ void nft_pass_arriving(struct nft_plan *p, struct nft_chain *c,
 	}
 	if (u->bridge) {
 		r = nft_rule_add(to); /* see bridged */
-		nft_mark_has(r, both(how));
+		nft_mark_has(r, nft_both(how));
 		nft_accept(r);
 	}
 	decide(to, how, u->link_len ? PLAN_PASSING : PLAN_BARE,
@@ -121,7 +116,7 @@ void nft_pass_leaving(struct nft_plan *p, struct nft_chain *c,
 	struct nft_chain *to = branch(p, "leave-%s", u);
 	struct nft_rule *r = nft_rule_add(c);
 
-	nft_mark_has(r, both(how));
+	nft_mark_has(r, nft_both(how));
 	nft_protocol_ip(r);
 	nft_goto(r, to->name);
 	decide(to, how, PLAN_LEAVING, FLOWS_LEAVING, NFT_LEAVING_DEVICE, u);
@@ -191,7 +186,7 @@ static void bridged(struct nft_plan *p, const struct nft_how *how,
 			continue;
 		r = comes_by(c, how, list[i]);
 		nft_daddr_type(r, RTN_LOCAL);
-		nft_mark_or(r, both(how));
+		nft_mark_or(r, nft_both(how));
 		nft_accept(r);
 		r = comes_by(c, how, list[i]);
 		nft_daddr_type(r, RTN_UNICAST);
@@ -205,7 +200,7 @@ static void flow_chains(struct nft_plan *p, const struct nft_how *how,
 {
 	const struct nft_station asks = { .asks = true };
 	const struct nft_station passing = { .marker = how->marker };
-	const struct nft_station marked = { .within = both(how),
+	const struct nft_station marked = { .within = nft_both(how),
 					    .seen = how->seen };
 
 	if (bridge)
@@ -234,7 +229,7 @@ void nft_pass_chains(struct nft_plan *p, const struct nft_how *how,
 		nft_plan_chain(p, NFPROTO_NETDEV, PLAN_PASSING, how->plan,
 			       &at);
 		at.marker = NULL;
-		at.within = both(how);
+		at.within = nft_both(how);
 		at.seen = how->seen;
 		if (bare)
 			nft_plan_chain(p, NFPROTO_NETDEV, PLAN_BARE, how->plan,

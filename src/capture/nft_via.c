@@ -146,7 +146,7 @@ static void tcp_remember(struct nft_rule *r, const char *set)
  */
 static uint32_t mark_of(const struct nft_how *how, unsigned i)
 {
-	return nft_via_mark(how->divert, how->divert | how->seen, i);
+	return nft_via_mark(how->divert, nft_both(how), i);
 }
 
 uint32_t nft_via_mark(uint32_t divert, uint32_t both, unsigned i)

@@ -12,8 +12,6 @@
 
 #include "capture/nft.h"
 #include "capture_space.h"
-#include "rule/plan.h"
-#include "rule_line.h"
 #include "rule_lines.h"
 
 static const struct nft_how how_late = {
@@ -25,32 +23,7 @@ static struct uplink up7 = { .ifindex = 7, .name = "up7", .link_len = 14,
 			     .in = true };
 static struct uplink *const list[] = { &up7 };
 
-static struct plan *plan_of(struct ruleset **rs, const char *const *lines,
-			    size_t count)
-{
-	const struct plan_options o = { .sets = true, .via = true };
-	struct plan *p;
-
-	*rs = ruleset_new();
-	for (size_t i = 0; i < count && lines[i]; i++)
-		rule_line(*rs, lines[i]);
-	assert_int_equal(plan_make(&p, *rs, &o), 0);
-	return p;
-}
-
-static char *printed(const struct nft_how *how)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-
-	assert_non_null(f);
-	assert_int_equal(nft_print(how, list, 1, f), 0);
-	fclose(f);
-	return text;
-}
-
-/* ---- text ------------------------------------------------------------------ */
+/* ---- text --------------------------------------------------------------- */
 
 #define FUNCTION "proto=tcp,udp dport=53 : function"
 #define CONSTANT "proto=udp dport=5 : DROP"
@@ -156,7 +129,7 @@ static void chains_say_what_is_wanted(void **state)
 		const struct nft_how *d = &texts[i].how;
 		struct nft_how how = how_late;
 		struct ruleset *rs;
-		struct plan *p = plan_of(&rs, texts[i].lines, 3);
+		struct plan *p = rule_lines_plan(&rs, texts[i].lines, 3);
 		char *text;
 
 		how.plan = p;
@@ -169,22 +142,15 @@ static void chains_say_what_is_wanted(void **state)
 		how.in = d->in;
 		how.sockets = strcmp(texts[i].name,
 				     "where the kernel cannot tell, marks do");
-		text = printed(&how);
-		for (unsigned k = 0; k < 6 && texts[i].has[k]; k++)
-			if (!strstr(text, texts[i].has[k]))
-				fail_msg("%s: no '%s' in\n%s", texts[i].name,
-					 texts[i].has[k], text);
-		for (unsigned k = 0; k < 6 && texts[i].lacks[k]; k++)
-			if (strstr(text, texts[i].lacks[k]))
-				fail_msg("%s: '%s' in\n%s", texts[i].name,
-					 texts[i].lacks[k], text);
+		text = space_printed(&how, list, 1);
+		space_says(texts[i].name, text, texts[i].has, texts[i].lacks, 6);
 		free(text);
 		plan_free(p);
 		ruleset_free(rs);
 	}
 }
 
-/* ---- in a namespace of our own ------------------------------------------------ */
+/* ---- in a namespace of our own ------------------------------------------ */
 
 /* The chains of a table of a listing. */
 static char *chains(const char *text, const char *family)
@@ -212,7 +178,7 @@ static void check(const char *line, const struct nft_how *how)
 	assert_int_equal(nft_open(&n, &err), 0);
 	if (nft_up(n, how, list, 1, &err))
 		fail_msg("%s: %s", line, err.text);
-	ours = printed(how);
+	ours = space_printed(how, list, 1);
 	theirs = space_output("nft list ruleset");
 	for (unsigned i = 0; i < 2; i++) {
 		char *a = chains(ours, families[i]);
@@ -251,7 +217,7 @@ static void nft_reads_back_what_we_say(void **state)
 				"proto=udp dport=1-9 len=1-99 : function" };
 			struct nft_how how = how_late;
 			struct ruleset *rs;
-			struct plan *p = plan_of(&rs, lines, 2);
+			struct plan *p = rule_lines_plan(&rs, lines, 2);
 
 			how.plan = p;
 			how.route = k & 1;

@@ -36,21 +36,9 @@ static char *listed(const char *family)
 	return space_output(command);
 }
 
-static char *printed(const struct nft_how *how)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-
-	assert_non_null(f);
-	assert_int_equal(nft_print(how, NULL, 0, f), 0);
-	fclose(f);
-	return text;
-}
-
 static void same_in_both_tables(const struct nft_how *how)
 {
-	char *ours = printed(how), *ip = listed("ip"), *wire = listed("netdev");
+	char *ours = space_printed(how, NULL, 0), *ip = listed("ip"), *wire = listed("netdev");
 	char *theirs = NULL;
 
 	assert_true(asprintf(&theirs, "%s%s", ip, wire) > 0);

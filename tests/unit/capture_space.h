@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/nft.h"
+
 static inline bool space_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -64,6 +66,34 @@ static inline char *space_output(const char *command)
 	fclose(f);
 	pclose(p);
 	return text;
+}
+
+/* What we say that we would install. */
+static inline char *space_printed(const struct nft_how *how,
+				  struct uplink *const *list, unsigned count)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_int_equal(nft_print(how, list, count, f), 0);
+	fclose(f);
+	return text;
+}
+
+/* Fails unless text has all of these, and none of those; up to count of each,
+ * NULL behind the last. */
+static inline void space_says(const char *name, const char *text,
+			      const char *const *has, const char *const *lacks,
+			      unsigned count)
+{
+	for (unsigned k = 0; k < count && has[k]; k++)
+		if (!strstr(text, has[k]))
+			fail_msg("%s: no '%s' in\n%s", name, has[k], text);
+	for (unsigned k = 0; k < count && lacks[k]; k++)
+		if (strstr(text, lacks[k]))
+			fail_msg("%s: '%s' in\n%s", name, lacks[k], text);
 }
 
 /* A chain of a listing, from its first rule to its last. */

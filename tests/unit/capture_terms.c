@@ -12,8 +12,6 @@
 
 #include "capture/nft.h"
 #include "capture_space.h"
-#include "rule/plan.h"
-#include "rule_line.h"
 #include "rule_lines.h"
 
 /* Of these nft reads back the same in other words. */
@@ -21,29 +19,6 @@ static const char *const others[] = {
 	"dscp=8,9,46 : DROP",
 	"tcp_flags=S,A : DROP",
 };
-
-static struct plan *plan_of(struct ruleset **rs, const char *line)
-{
-	const struct plan_options o = { .sets = true, .via = true };
-	struct plan *p;
-
-	*rs = ruleset_new();
-	rule_line(*rs, line);
-	assert_int_equal(plan_make(&p, *rs, &o), 0);
-	return p;
-}
-
-static char *printed(const struct nft_how *how)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-
-	assert_non_null(f);
-	assert_int_equal(nft_print(how, NULL, 0, f), 0);
-	fclose(f);
-	return text;
-}
 
 static void check_chain(const char *line, const char *ours, const char *theirs,
 			const char *family)
@@ -68,7 +43,7 @@ static void nft_reads_back_what_we_say(void **state)
 		};
 		struct error err = { "" };
 		struct ruleset *rs;
-		struct plan *p = plan_of(&rs, rule_lines[i]);
+		struct plan *p = rule_lines_plan(&rs, &rule_lines[i], 1);
 		char *ours, *theirs;
 		struct nft *n;
 
@@ -76,7 +51,7 @@ static void nft_reads_back_what_we_say(void **state)
 		assert_int_equal(nft_open(&n, &err), 0);
 		if (nft_up(n, &how, NULL, 0, &err))
 			fail_msg("%s: %s", rule_lines[i], err.text);
-		ours = printed(&how);
+		ours = space_printed(&how, NULL, 0);
 		theirs = space_output("nft list ruleset");
 		check_chain(rule_lines[i], ours, theirs, "ip");
 		check_chain(rule_lines[i], ours, theirs, "netdev");
@@ -95,11 +70,11 @@ static void accepted_by_nft(const char *line)
 	FILE *f = popen("nft -c -f -", "we");
 	char *ours, *rules;
 	struct ruleset *rs;
-	struct plan *p = plan_of(&rs, line);
+	struct plan *p = rule_lines_plan(&rs, &line, 1);
 
 	assert_non_null(f);
 	how.plan = p;
-	ours = printed(&how);
+	ours = space_printed(&how, NULL, 0);
 	rules = space_chain(ours, "netdev", "plan-out");
 	fprintf(f, "table netdev t {\n\tcounter r0 {\n\t}\n"
 		   "\tset set-0 {\n\t\ttype ipv4_addr\n\t\tflags interval\n"

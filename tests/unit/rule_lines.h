@@ -6,6 +6,9 @@
 #ifndef SLUICE_TESTS_RULE_LINES_H
 #define SLUICE_TESTS_RULE_LINES_H
 
+#include "rule/plan.h"
+#include "rule_line.h"
+
 static const char *const rule_lines[] = {
 	"proto=tcp dport=23 : DROP",
 	"dport=53 : function",
@@ -63,5 +66,20 @@ static const char *const rule_lines[] = {
 };
 
 #define RULE_LINES (sizeof(rule_lines) / sizeof(*rule_lines))
+
+/* The plan of up to count such lines, NULL behind the last. */
+static inline struct plan *rule_lines_plan(struct ruleset **rs,
+					   const char *const *lines,
+					   size_t count)
+{
+	const struct plan_options o = { .sets = true, .via = true };
+	struct plan *p;
+
+	*rs = ruleset_new();
+	for (size_t i = 0; i < count && lines[i]; i++)
+		rule_line(*rs, lines[i]);
+	assert_int_equal(plan_make(&p, *rs, &o), 0);
+	return p;
+}
 
 #endif
