@@ -134,8 +134,8 @@ struct scan {
 	const char *dev; /* not an uplink, whatever it has */
 };
 
-/* Looks at links, addresses, qdiscs and settings. Needs no privilege. What it found is
- * to be released with scan_free, also after an error. 0 or -errno. */
+/* Looks at links, addresses, qdiscs and settings. Needs no privilege. What it
+ * found is to be released with scan_free, also after an error. 0 or -errno. */
 int scan_run(struct scan *s, struct netlink *rt, const char *dev);
 bool scan_has(const struct scan *s, int ifindex);
 void scan_free(struct scan *s);

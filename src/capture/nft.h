@@ -81,8 +81,8 @@ void nft_forget(struct nft *n);
  * Installs both tables with the chains of these uplinks in one transaction.
  * The devices NFT_OUT_DEVICE (and, where u->in, NFT_IN_DEVICE) must exist,
  * with how->forward the other two as well; u->in says that what arrives can
- * be taken there, how->in and how->forward what of it is. -EEXIST: an instance runs in this network
- * namespace. err names the object that the kernel refused.
+ * be taken there, how->in and how->forward what of it is. -EEXIST: an instance
+ * runs in this network namespace. err names the object that the kernel refused.
  */
 int nft_up(struct nft *n, const struct nft_how *how,
 	   struct uplink *const *list, unsigned count, struct error *err);

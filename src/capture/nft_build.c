@@ -155,16 +155,13 @@ static bool marked_first(const struct nft_how *how)
 	return how->forward || nft_expects(how) || nft_own_arrives(how);
 }
 
-/* More rules than this are not written once for each uplink. */
-#define IN_PLACE_MAX 256
-
 /* Where nearly all that arrives is new to us, the steps stand in the chains of
  * the hooks, and what no step meets is asked nothing else. */
 static bool in_place(const struct nft_how *how, unsigned count)
 {
 	return how->in && nft_decides(how->plan, DIR_IN) &&
 	       !nft_wants_sound(how->plan, DIR_IN) && count &&
-	       how->plan->steps * count <= IN_PLACE_MAX && !marked_first(how);
+	       how->plan->steps * count <= NFT_IN_PLACE_MAX && !marked_first(how);
 }
 
 static struct nft_station station_in(const struct nft_how *how, bool frame)

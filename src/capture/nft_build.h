@@ -57,6 +57,9 @@ const char *nft_family_name(uint32_t family);
 
 /* ---- for the files that make chains ------------------------------------- */
 
+/* More rules than this are not written once for each uplink. */
+#define NFT_IN_PLACE_MAX 256
+
 /* The bits of the mark that are ours. */
 static inline uint32_t nft_both(const struct nft_how *how)
 {

@@ -19,14 +19,11 @@
 /* Chains, in table ip and, with the name of an uplink, in table netdev: to
  * which a step gives that hands over, and any other step; what is behind the
  * held connections; and who knows a mark. */
-#define TAKE   "take"
-#define ASKED  "asked"
-#define HAND   "hand"
-#define MARKED "marked"
-#define SEEN   "seen"
-
-/* More rules than this are not written once for each uplink. */
-#define RULES_MAX 256
+#define TAKE	"take"
+#define ASKED	"asked"
+#define HAND	"hand"
+#define FOREIGN "foreign"
+#define SEEN	"seen"
 
 /* ---- whether ------------------------------------------------------------ */
 
@@ -52,7 +49,7 @@ bool nft_asks_late(const struct nft_how *how, unsigned uplinks)
 
 	if (!how->sockets || !nft_decides(p, DIR_OUT) || nft_tells(how) ||
 	    how->forward || nft_own_arrives(how) || !uplinks ||
-	    p->steps * uplinks > RULES_MAX)
+	    p->steps * uplinks > NFT_IN_PLACE_MAX)
 		return false;
 	return !how->route ||
 	       (!how->notrack && !how->vias && !rewrites_service(p));
@@ -112,16 +109,13 @@ static struct nft_chain *other_chain(struct nft_plan *p,
 
 /* ---- the output hook, by route ------------------------------------------ */
 
-/*
- * What carries a mark of somebody else is left to the wire: ours would
- * replace it. But no socket may claim to have been through; and the outer
- * packet of a tunnel is a packet of its own.
- */
-static void marked(struct nft_plan *p, const struct nft_how *how)
+/* What carries a mark of somebody else is left to the wire: ours would replace
+ * it. But no socket may claim to have been through. */
+static void foreign(struct nft_plan *p, const struct nft_how *how)
 {
 	struct nft_chain *c = nft_chain_add(p, &(struct nft_chain){
 		.family = NFPROTO_IPV4,
-		.name = MARKED,
+		.name = FOREIGN,
 	});
 	struct nft_rule *r = nft_rule_add(c);
 
@@ -139,7 +133,7 @@ static void leave_to_wire(struct nft_chain *c)
 	struct nft_rule *r = nft_rule_add(c);
 
 	nft_marked(r);
-	nft_jump(r, MARKED);
+	nft_jump(r, FOREIGN);
 	r = nft_rule_add(c);
 	nft_oif_lo(r);
 	nft_accept(r);
@@ -173,7 +167,7 @@ static void by_route(struct nft_plan *p, const struct nft_how *how)
 	struct nft_chain *c = nft_divert_chain(p), *next;
 	struct nft_rule *r;
 
-	marked(p, how);
+	foreign(p, how);
 	conditions(p, c, how, TAKE, ASKED);
 	if (has_verdicts(how->plan)) {
 		next = other_chain(p, c, ASKED);
@@ -284,7 +278,6 @@ void nft_late_leaving(struct nft_plan *p, struct nft_chain *c,
 void nft_late_chains(struct nft_plan *p, const struct nft_how *how)
 {
 	struct nft_station at = { .dir = DIR_OUT };
-
 	bool verdicts = has_verdicts(how->plan);
 
 	if (how->route && verdicts)

@@ -149,7 +149,7 @@ static void decide(struct nft_plan *p, const struct nft_how *how)
 	r = nft_rule_add(c);
 	nft_marked(r);
 	nft_goto(r, MARKED);
-	if (!how->route)
+	if (!how->route || p->late)
 		return;
 	never_leaves(c);
 	ask(c, how);
@@ -268,8 +268,9 @@ static void track_once(struct nft_plan *p, const struct nft_how *how)
 
 void nft_output_chains(struct nft_plan *p, const struct nft_how *how)
 {
-	/* By route that is done where a packet is asked for its mark. */
-	bool clears = !p->late || (!how->route && how->wraps);
+	/* An inherited mark is cleared where nothing is routed again: a tunnel
+	 * may be bound to a device. */
+	bool clears = !p->late || how->wraps;
 
 	track_once(p, how);
 	if (clears && !nft_tells(how))

@@ -73,45 +73,10 @@ static const struct plan_term *two_protocols(const struct plan_step *s)
 	return NULL;
 }
 
-/* All that a packet must be for the step, and then what f says. Two rules with
- * a protocol each cost less than one that looks it up. */
-static void each_protocol(struct nft_chain *c, const struct plan *p,
-			  const struct plan_step *s,
-			  const struct nft_station *at,
-			  void (*f)(struct nft_rule *r,
-				    const struct plan_step *s,
-				    const struct nft_station *at))
-{
-	const struct plan_term *both = two_protocols(s);
-	struct plan_term term[NFT_ANON_MAX];
-	struct plan_step one = *s;
-	struct range *x;
-	struct nft_rule *r;
-
-	if (!both || s->terms > NFT_ANON_MAX) {
-		r = nft_rule_add(c);
-		r->hasty = at->hand;
-		nft_terms(r, p, s, at->cgroups);
-		f(r, s, at);
-		return;
-	}
-	memcpy(term, s->term, s->terms * sizeof(*term));
-	one.term = term;
-	x = both->ranges.range;
-	for (unsigned i = 0; i < 2; i++) {
-		term[both - s->term].ranges = (struct ranges){
-			.range = &x[i], .count = 1 };
-		r = nft_rule_add(c);
-		r->hasty = at->hand;
-		nft_terms(r, p, &one, at->cgroups);
-		f(r, s, at);
-	}
-}
-
 /* What meets a step that is not to be handed over meets none that is, even if
  * it goes on: else the plan would hand it over at once. */
-static void ask(struct nft_rule *r, const struct plan_step *s,
-		const struct nft_station *at)
+static void send_on(struct nft_rule *r, const struct plan_step *s,
+		    const struct nft_station *at)
 {
 	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA)
 		give(r, at);
@@ -119,6 +84,32 @@ static void ask(struct nft_rule *r, const struct plan_step *s,
 		nft_goto(r, at->asked);
 	else
 		nft_accept(r);
+}
+
+/* Two rules with a protocol each cost less than one that looks it up. */
+static void ask(struct nft_chain *c, const struct plan *p,
+		const struct plan_step *s, const struct nft_station *at)
+{
+	const struct plan_term *both = two_protocols(s);
+	struct plan_term term[NFT_ANON_MAX];
+	struct plan_step one = *s;
+	struct nft_rule *r;
+
+	if (s->terms > NFT_ANON_MAX)
+		both = NULL;
+	if (both) {
+		memcpy(term, s->term, s->terms * sizeof(*term));
+		one.term = term;
+	}
+	for (unsigned i = 0; i < (both ? 2 : 1); i++) {
+		if (both)
+			term[both - s->term].ranges = (struct ranges){
+				.range = &both->ranges.range[i], .count = 1 };
+		r = nft_rule_add(c);
+		r->hasty = at->hand;
+		nft_terms(r, p, &one, at->cgroups);
+		send_on(r, s, at);
+	}
 }
 
 /* What none of them meets. */
@@ -230,7 +221,7 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 		return;
 	}
 	if (s->act == STEP_HAND_OVER && !excludes(s)) {
-		each_protocol(c, p, s, at, ask);
+		ask(c, p, s, at);
 		return;
 	}
 	for (; w; w = w->next) {
@@ -337,7 +328,7 @@ int nft_steps(struct nft_chain *c, const struct plan *p,
 		if (!may_hold(&p->step[i], at))
 			continue;
 		if (at->asks)
-			each_protocol(c, p, &p->step[i], at, ask);
+			ask(c, p, &p->step[i], at);
 		else
 			step(c, p, &p->step[i], at);
 	}

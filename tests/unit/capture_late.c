@@ -70,8 +70,11 @@ static const struct {
 		   "meta mark & 0x00002000 == 0x00002000 meta mark set meta "
 		   "mark & 0xffffcfff\n\t\tmeta mark != 0x00000000 accept\n" },
 	  .lacks = { "priority 199", "asked" } },
-	{ "marks that are inherited are cleared there", { FUNCTION },
-	  .how = { .route = true, .wraps = true }, .lacks = { "decide" } },
+	{ "in front of it marks are cleared", { FUNCTION },
+	  .how = { .route = true, .wraps = true },
+	  .has = { "chain decide {\n\t\ttype filter hook output priority 199; "
+		   "policy accept;\n\t\tmeta mark != 0x00000000 goto marked\n"
+		   "\t}\n", "chain foreign", "goto take" } },
 	{ "a verdict is given by the plan", { FUNCTION, CONSTANT },
 	  .how = { .route = true },
 	  .has = { "\t\tudp dport 5 ip frag-off & 8191 == 0 goto asked\n",
