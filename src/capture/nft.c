@@ -49,7 +49,7 @@ struct nft {
 		uint64_t sum;
 	} *said;
 	unsigned saids;
-	struct nft_known known[9 * UPLINKS_MAX + 48];
+	struct nft_known known[12 * UPLINKS_MAX + 48];
 	unsigned knowns;
 };
 

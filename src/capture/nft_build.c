@@ -35,7 +35,7 @@
 #define PLAN_IN_BARE "plan-in-bare" /* no Ethernet header */
 
 #define CHAINS_FIXED (28 + NFT_VIA_CHAINS)
-#define CHAINS_EACH  9 /* uplink */
+#define CHAINS_EACH  12 /* uplink */
 
 const char *nft_family_name(uint32_t family)
 {

@@ -2,8 +2,8 @@
 /*
  * See nft_late.h. What is decided in the output hook gets no mark: that would
  * cost every packet, and routing it again. The egress hook tells it by what
- * only a packet from there has, see decided_before. Must not know what passes
- * through, nor who sends by an interface.
+ * only a packet from there has, see decided_before. Must not know who sends by an
+ * interface.
  */
 #include "capture/nft_late.h"
 
@@ -13,6 +13,7 @@
 
 #include "capture/nft_flow.h"
 #include "capture/nft_own.h"
+#include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
 #include "capture/nft_via.h"
 
@@ -22,6 +23,7 @@
 #define TAKE	"take"
 #define ASKED	"asked"
 #define HAND	"hand"
+#define BOTH	"both"
 #define FOREIGN "foreign"
 #define SEEN	"seen"
 
@@ -48,7 +50,7 @@ bool nft_asks_late(const struct nft_how *how, unsigned uplinks)
 	const struct plan *p = how->plan;
 
 	if (!how->sockets || !nft_decides(p, DIR_OUT) || nft_tells(how) ||
-	    how->forward || nft_own_arrives(how) || !uplinks ||
+	    nft_own_arrives(how) || !uplinks ||
 	    p->steps * uplinks > NFT_IN_PLACE_MAX)
 		return false;
 	return !how->route ||
@@ -221,8 +223,7 @@ static void hand_over(struct nft_chain *c, const struct uplink *u)
 
 /* What has a socket of this host's and a route came by the output hook, and
  * was decided there: see leave_to_wire and divert. */
-static void decided_before(struct nft_chain *c, const struct nft_how *how,
-			   const struct uplink *u)
+static void decided_before(struct nft_chain *c)
 {
 	struct nft_rule *r = nft_rule_add(c);
 
@@ -231,8 +232,15 @@ static void decided_before(struct nft_chain *c, const struct nft_how *how,
 	nft_has_socket(r);
 	nft_daddr_single(r);
 	nft_accept(r);
-	r = nft_rule_add(c);
+}
+
+static void left_to_wire(struct nft_chain *c, const struct nft_how *how,
+			 const struct uplink *u)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
 	nft_mark_is(r, nft_both(how));
+	nft_has_socket(r);
 	nft_protocol_ip(r);
 	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
 }
@@ -243,10 +251,37 @@ static void has_been_through(struct nft_chain *c, const struct nft_how *how,
 	struct nft_rule *r;
 
 	if (how->route)
-		decided_before(c, how, u);
+		decided_before(c);
+	if (how->route && !how->forward)
+		left_to_wire(c, how, u);
 	r = nft_rule_add(c);
 	nft_mark_has(r, how->seen);
 	nft_jump(r, SEEN);
+}
+
+/*
+ * Both bits say that it passes through and has not been seen, see nft_pass.c;
+ * but what the host sends has a socket: it was left to the wire, or claims to
+ * pass through.
+ */
+static void both_bits(struct nft_plan *p, struct nft_chain *c,
+		      const struct nft_how *how, const struct uplink *u)
+{
+	char name[NFT_CHAIN_MAX];
+	struct nft_rule *r = nft_rule_add(c);
+
+	snprintf(name, sizeof(name), BOTH "-out-%.*s", IFNAMSIZ - 1, u->name);
+	nft_mark_has(r, nft_both(how));
+	nft_jump(r, name);
+	c = other_chain(p, c, name);
+	if (how->route)
+		left_to_wire(c, how, u);
+	r = nft_rule_add(c);
+	nft_has_route(r);
+	nft_has_socket(r);
+	nft_mark_clear(r, nft_both(how));
+	nft_return(r);
+	nft_pass_leaving(p, c, how, u);
 }
 
 void nft_late_leaving(struct nft_plan *p, struct nft_chain *c,
@@ -258,6 +293,8 @@ void nft_late_leaving(struct nft_plan *p, struct nft_chain *c,
 	snprintf(take, sizeof(take), TAKE "-out-%.*s", IFNAMSIZ - 1, u->name);
 	snprintf(asked, sizeof(asked), ASKED "-out-%.*s", IFNAMSIZ - 1, u->name);
 	snprintf(hand, sizeof(hand), HAND "-out-%.*s", IFNAMSIZ - 1, u->name);
+	if (how->forward)
+		both_bits(p, c, how, u);
 	conditions(p, c, how, take, asked);
 	if (has_verdicts(how->plan)) {
 		next = other_chain(p, c, asked);

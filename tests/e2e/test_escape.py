@@ -183,6 +183,10 @@ RULES = {
     "drop_matched": FENCE_RULE + """
         rule { name = "drop", match = { len = "21-65535" },
                action = function(pkt) return DROP end }""",
+    "drop_matched_with_forward": FENCE_RULE + """
+        capture { dir = { "out", "forward" } }
+        rule { name = "drop", match = { len = "21-65535" },
+               action = function(pkt) return DROP end }""",
     "accept_matched": """
         rule { name = "accept", match = { len = "21-65535" },
                action = function(pkt) return ACCEPT end }""",

@@ -17,6 +17,9 @@ from host import FAR, FENCE_RULE, GW0, NEAR0
 from net import kernel_can, wait_for
 
 WAYS = pytest.mark.parametrize("way", ["route", "wire"])
+# What passes through is told from what the host sends by the same bits.
+DIRS = pytest.mark.parametrize("dirs", [
+    "", 'capture { dir = { "out", "forward" } }\n'], ids=["out", "forward"])
 PORT = 5000
 
 # Neither is all: then all would be handed over.
@@ -80,10 +83,11 @@ def send_all_ways(host, nonce):
 
 
 @WAYS
+@DIRS
 @pytest.mark.parametrize("by", BY)
-def test_each_packet_is_decided_once(host, way, by):
+def test_each_packet_is_decided_once(host, way, dirs, by):
     nonce = os.urandom(12)
-    s = host.sluice(FENCE_RULE + BY[by], way=way).start()
+    s = host.sluice(dirs + FENCE_RULE + BY[by], way=way).start()
     with host.capture() as cap:
         n = send_all_ways(host, nonce)
         host.settle(cap)
@@ -210,8 +214,10 @@ rule { name = "outer", match = { proto = "udp", dport = 4789 }, action = %s }
 
 @pytest.mark.parametrize("action", ["DROP", "function() return DROP end"])
 @pytest.mark.parametrize("late", [False, True])
+@DIRS
 @WAYS
-def test_the_outer_packet_of_one_that_passes_through(host, way, late, action):
+def test_the_outer_packet_of_one_that_passes_through(host, way, dirs, late,
+                                                     action):
     """It inherits the mark of what passes through, but the host sends it."""
     if not kernel_can("vxlan"):
         pytest.skip("no VXLAN in this kernel")
@@ -219,7 +225,7 @@ def test_the_outer_packet_of_one_that_passes_through(host, way, late, action):
     if not late:
         x.tunnel()
         wait_for(lambda: x.ping(x.ns) == 2, "the tunnel works")
-    with host.sluice(OUTER % action, way=way) as s:
+    with host.sluice(dirs + OUTER % action, way=way) as s:
         s.same_after = not late
         if late:
             x.tunnel()

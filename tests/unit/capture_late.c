@@ -66,7 +66,8 @@ static const struct {
 		   "chain take-out-up7 {\n\t\tmeta mark 0x00000000 "
 		   "meta rtclassid != 4294967295 meta cgroup != 4294967295 "
 		   "ip daddr < 224.0.0.0 accept\n\t\tmeta mark 0x00003000 "
-		   "meta protocol ip fwd to \"slo7\"\n",
+		   "meta cgroup != 4294967295 meta protocol ip fwd to "
+		   "\"slo7\"\n",
 		   "meta mark & 0x00002000 == 0x00002000 meta mark set meta "
 		   "mark & 0xffffcfff\n\t\tmeta mark != 0x00000000 accept\n" },
 	  .lacks = { "priority 199", "asked" } },
@@ -109,9 +110,19 @@ static const struct {
 	  .how = { .route = true },
 	  .has = { "chain decide", "jump plan-out", "meta mark set 0x00002000" },
 	  .lacks = { "goto take", "rtclassid" } },
-	{ "as for what passes through", { FUNCTION },
-	  .how = { .sockets = true, .forward = true },
-	  .has = { "chain decide", "jump plan-out" }, .lacks = { "goto take" } },
+	{ "what passes through is known by both bits and no socket", { FUNCTION },
+	  .how = { .route = true, .forward = true },
+	  .has = { "accept;\n\t\tmeta mark & 0x00003000 == 0x00003000 jump "
+		   "both-out-up7\n\t\t@nh,72,8 0x6 th dport 53 goto "
+		   "take-out-up7\n",
+		   "chain both-out-up7 {\n\t\tmeta mark 0x00003000 meta "
+		   "cgroup != 4294967295 meta protocol ip fwd to \"slo7\"\n"
+		   "\t\tmeta rtclassid != 4294967295 meta cgroup != "
+		   "4294967295 meta mark set meta mark & 0xffffcfff return\n"
+		   "\t\tmeta mark & 0x00003000 == 0x00003000 meta protocol ip "
+		   "goto leave-up7\n",
+		   "chain take-out-up7 {\n\t\tmeta mark 0x00000000" },
+	  .lacks = { "priority 199", "chain decide" } },
 	{ "as where sources are translated", { FUNCTION },
 	  .how = { .sockets = true, .route = true, .notrack = true },
 	  .has = { "chain decide" }, .lacks = { "goto take" } },
@@ -212,10 +223,11 @@ static void nft_reads_back_what_we_say(void **state)
 	if (system("ip link set lo up && "
 		   "ip link add tun0 type veth peer name tun1 && "
 		   "ip link add up7 index 7 type veth peer name pe7 && "
-		   "ip link add slo7 type veth peer name sli7"))
+		   "ip link add slo7 type veth peer name sli7 && "
+		   "ip link add slf7 type veth peer name slg7"))
 		skip();
 	for (size_t i = 0; i < RULE_LINES; i++)
-		for (unsigned k = 0; k < 8; k++) {
+		for (unsigned k = 0; k < 16; k++) {
 			const char *const lines[] = { rule_lines[i],
 				"proto=udp dport=1-9 len=1-99 : function" };
 			struct nft_how how = how_late;
@@ -226,6 +238,7 @@ static void nft_reads_back_what_we_say(void **state)
 			how.route = k & 1;
 			how.flows = k & 2;
 			how.in = k & 4;
+			how.forward = k & 8;
 			check(rule_lines[i], &how);
 			plan_free(p);
 			ruleset_free(rs);
