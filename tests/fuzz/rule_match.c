@@ -12,16 +12,9 @@
 
 #include "rule/match.h"
 #include "rule/ruleset.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
 
 /* What a failed call says is one line. */
 static void judge(int ret, const struct error *err)

@@ -16,19 +16,12 @@
 #include "rule/match.h"
 #include "rule/plan.h"
 #include "rule/ruleset.h"
+#include "require.h"
 
 #define LINE_MAX_BYTES 256
 #define RULES_MAX      32
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
 
 /* ---- rules ------------------------------------------------------------ */
 

@@ -12,16 +12,9 @@
 #include <unistd.h>
 
 #include "rule/set.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
 
 #define MEMBERS_MAX 512
 struct members {
