@@ -234,6 +234,32 @@ static void decided_before(struct nft_chain *c)
 	nft_accept(r);
 }
 
+/* As many conditions cost what decided_before costs. */
+#define CHEAP_MAX 5
+
+/* By route all that is sent is asked twice. Where the conditions are dear, what
+ * was decided is told first; looking up a set costs most. */
+static bool is_dear(const struct plan *p)
+{
+	unsigned conditions = 0;
+
+	for (uint32_t i = 0; i < p->steps; i++) {
+		const struct plan_step *s = &p->step[i];
+
+		if (!(s->dirs & 1u << DIR_OUT))
+			continue;
+		for (uint32_t k = 0; k < s->terms; k++) {
+			const struct plan_term *t = &s->term[k];
+
+			if (t->kind == TERM_SET || t->kind == TERM_BYTES ||
+			    t->ranges.count > 2)
+				return true;
+		}
+		conditions++;
+	}
+	return conditions > CHEAP_MAX;
+}
+
 static void left_to_wire(struct nft_chain *c, const struct nft_how *how,
 			 const struct uplink *u)
 {
@@ -295,6 +321,8 @@ void nft_late_leaving(struct nft_plan *p, struct nft_chain *c,
 	snprintf(hand, sizeof(hand), HAND "-out-%.*s", IFNAMSIZ - 1, u->name);
 	if (how->forward)
 		both_bits(p, c, how, u);
+	if (how->route && is_dear(how->plan))
+		decided_before(c);
 	conditions(p, c, how, take, asked);
 	if (has_verdicts(how->plan)) {
 		next = other_chain(p, c, asked);

@@ -47,6 +47,15 @@ static const struct {
 		   "meta cgroup != 4294967295 meta mark set meta mark & "
 		   "0xffffcfff return\n\t\taccept\n\t}\n" },
 	  .lacks = { "hook output", "plan-out", "asked", "flows" } },
+	{ "by route what is dear is not asked twice", { FUNCTION,
+	  "dst=@ : DROP" },
+	  .how = { .route = true },
+	  .has = { "policy accept;\n\t\tmeta mark 0x00000000 meta rtclassid "
+		   "!= 4294967295 meta cgroup != 4294967295 ip daddr < "
+		   "224.0.0.0 accept\n\t\t@nh,72,8 0x6 th dport 53 goto "
+		   "take-out-up7\n" } },
+	{ "at the wire it is asked once", { FUNCTION, "dst=@ : DROP" },
+	  .has = { "policy accept;\n\t\t@nh,72,8 0x6 th dport 53 goto" } },
 	{ "marks are cleared where they may be inherited", { FUNCTION },
 	  .how = { .wraps = true },
 	  .has = { "chain decide", "goto marked", "goto take-out-up7" } },
