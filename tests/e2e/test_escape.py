@@ -183,6 +183,12 @@ RULES = {
     "drop_matched": FENCE_RULE + """
         rule { name = "drop", match = { len = "21-65535" },
                action = function(pkt) return DROP end }""",
+    # What is dear to ask for is not asked for twice.
+    "drop_matched_with_a_set": FENCE_RULE + """
+        rule { name = "set", match = { dst = set { "192.0.2.77" } },
+               action = DROP }
+        rule { name = "drop", match = { len = "21-65535" },
+               action = function(pkt) return DROP end }""",
     "drop_matched_with_forward": FENCE_RULE + """
         capture { dir = { "out", "forward" } }
         rule { name = "drop", match = { len = "21-65535" },
