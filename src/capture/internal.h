@@ -170,6 +170,8 @@ bool wraps_stale(struct capture *c);
 
 int watch_open(struct capture *c, struct error *err);
 int watch_close(struct capture *c, struct error *err);
+/* From now on also IPsec's policies; loads what it needs in the kernel. */
+void watch_policies(struct capture *c);
 /* Reads what is waiting and sets c->stale_*. */
 void watch_read(struct capture *c);
 

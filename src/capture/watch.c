@@ -12,12 +12,13 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int poll_add(struct capture *c, const struct netlink *n)
+static int poll_add(const struct capture *c, const struct netlink *n)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 
@@ -75,6 +76,16 @@ int watch_open(struct capture *c, struct error *err)
 		r = poll_add(c, &c->nf_watch);
 	return r ? error_set(err, r, "watching for changes: %s",
 			     strerror(-r)) : 0;
+}
+
+void watch_policies(struct capture *c)
+{
+	if (c->policies.sock || c->epoll < 0 ||
+	    netlink_open(&c->policies, NETLINK_XFRM))
+		return;
+	if (netlink_join(&c->policies, XFRMNLGRP_POLICY) ||
+	    poll_add(c, &c->policies))
+		netlink_close(&c->policies);
 }
 
 int watch_close(struct capture *c, struct error *err)

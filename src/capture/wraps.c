@@ -6,11 +6,9 @@
  * be cleared where the host sends, which costs all that it sends. Must not know
  * how that is done.
  */
-#include <errno.h>
 #include <linux/netlink.h>
 #include <linux/xfrm.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,8 +17,8 @@
 /* As long as this kernel has no IPsec, nobody tells when it gets it. */
 #define LOOK_EVERY NSEC_PER_SEC
 
-/* To open a socket of it would load it. */
-static bool has_ipsec(void)
+/* By a socket that is there: to open one would load it. */
+static bool has_xfrm(void)
 {
 	FILE *f = fopen("/proc/net/netlink", "re");
 	char line[256];
@@ -32,8 +30,13 @@ static bool has_ipsec(void)
 			bus == NETLINK_XFRM;
 	if (f)
 		fclose(f);
-	/* The other way to tell it policies. */
-	return found || !access("/proc/net/pfkey", F_OK);
+	return found;
+}
+
+/* The other way to tell it policies, which answers no questions. */
+static bool has_pfkey(void)
+{
+	return !access("/proc/net/pfkey", F_OK);
 }
 
 static int info_cb(const struct nlmsghdr *nlh, void *arg)
@@ -72,20 +75,6 @@ static bool has_policies(void)
 	return any;
 }
 
-/* First to be told, then to look: else a change in between is missed. */
-static void watch(struct capture *c)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	if (c->policies.sock || c->epoll < 0)
-		return;
-	if (netlink_open(&c->policies, NETLINK_XFRM))
-		return;
-	if (netlink_join(&c->policies, XFRMNLGRP_POLICY) ||
-	    epoll_ctl(c->epoll, EPOLL_CTL_ADD, netlink_fd(&c->policies), &ev))
-		netlink_close(&c->policies);
-}
-
 bool wraps_now(struct capture *c, const struct scan *s)
 {
 	c->wraps_at = -1;
@@ -93,11 +82,13 @@ bool wraps_now(struct capture *c, const struct scan *s)
 		return true;
 	if (!s->forwards && !c->how.elsewhere && !c->how.vias)
 		return false;
-	if (!has_ipsec()) {
+	if (!has_xfrm()) {
 		c->wraps_at = clock_monotonic() + LOOK_EVERY;
-		return false;
+		return has_pfkey();
 	}
-	watch(c);
+	/* First to be told, then to look: else a change in between is
+	 * missed. */
+	watch_policies(c);
 	return has_policies();
 }
 
@@ -106,5 +97,5 @@ bool wraps_stale(struct capture *c)
 	if (c->wraps_at < 0 || clock_monotonic() < c->wraps_at)
 		return false;
 	c->wraps_at = clock_monotonic() + LOOK_EVERY;
-	return has_ipsec();
+	return has_xfrm() || has_pfkey() != c->how.wraps;
 }
