@@ -75,17 +75,27 @@ void nft_store_mark(struct nft_rule *r)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG);
 }
 
-void nft_load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
-			    uint32_t offset, uint32_t len)
+/* Without the register that it goes to or comes from. */
+static struct nftnl_expr *payload(struct nft_rule *r, uint32_t base,
+				  uint32_t offset, uint32_t len)
 {
 	struct nftnl_expr *e = nft_add(r, "payload");
 
 	if (!e)
-		return;
+		return NULL;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
+	return e;
+}
+
+void nft_load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
+			    uint32_t offset, uint32_t len)
+{
+	struct nftnl_expr *e = payload(r, base, offset, len);
+
+	if (e)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
 }
 
 void nft_load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
@@ -141,6 +151,14 @@ void nft_load_bytes(struct nft_rule *r, const void *value, uint32_t len)
 		r->failed = true;
 }
 
+void nft_load_ends(struct nft_rule *r, uint32_t reg)
+{
+	nft_load_payload_to(r, reg, NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
+	nft_load_payload_to(r, reg + 1, NFT_PAYLOAD_NETWORK_HEADER, 16, 4);
+	nft_load_payload_to(r, reg + 2, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2);
+	nft_load_payload_to(r, reg + 3, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
+}
+
 void nft_load_constant(struct nft_rule *r, uint32_t value)
 {
 	nft_load_bytes(r, &value, sizeof(value));
@@ -149,13 +167,10 @@ void nft_load_constant(struct nft_rule *r, uint32_t value)
 void nft_store_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
 		       uint32_t len, uint32_t csum)
 {
-	struct nftnl_expr *e = nft_add(r, "payload");
+	struct nftnl_expr *e = payload(r, base, offset, len);
 
 	if (!e)
 		return;
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE,
 			   csum ? NFT_PAYLOAD_CSUM_INET

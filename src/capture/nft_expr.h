@@ -28,6 +28,9 @@ void nft_load_payload_to(struct nft_rule *r, uint32_t reg, uint32_t base,
 			 uint32_t offset, uint32_t len);
 void nft_load_payload(struct nft_rule *r, uint32_t base, uint32_t offset,
 		      uint32_t len);
+/* Both addresses and both ports, as four parts of a key, each in four bytes from
+ * this register on (NFT_REG32_*). */
+void nft_load_ends(struct nft_rule *r, uint32_t reg);
 void nft_load_constant(struct nft_rule *r, uint32_t value);
 void nft_load_bytes(struct nft_rule *r, const void *value, uint32_t len);
 /* What is loaded, into the packet; csum: where the checksum of 16 bits is that

@@ -124,14 +124,7 @@ static void is_member(struct nft_rule *r, const char *set)
 	nft_say(r, "ip protocol . ip saddr . ip daddr . th sport . th dport "
 		   "@%s", set);
 	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 9, 1);
-	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 12,
-			    4);
-	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_NETWORK_HEADER, 16,
-			    4);
-	nft_load_payload_to(r, NFT_REG32_03, NFT_PAYLOAD_TRANSPORT_HEADER, 0,
-			    2);
-	nft_load_payload_to(r, NFT_REG32_04, NFT_PAYLOAD_TRANSPORT_HEADER, 2,
-			    2);
+	nft_load_ends(r, NFT_REG32_01);
 	nft_lookup(r, set);
 }
 

@@ -15,7 +15,6 @@
 #include "capture/nft_own.h"
 #include "capture/nft_pass.h"
 #include "capture/nft_steps.h"
-#include "capture/nft_via.h"
 
 /* Chains, in table ip and, with the name of an uplink, in table netdev: to
  * which a step gives that hands over, and any other step; what is behind the
@@ -79,8 +78,8 @@ static void conditions(struct nft_plan *p, struct nft_chain *c,
 static bool has_verdicts(const struct plan *p)
 {
 	for (uint32_t i = 0; i < p->steps; i++)
-		if (p->step[i].act != STEP_HAND_OVER &&
-		    p->step[i].act != STEP_VIA && p->step[i].dirs & 1u << DIR_OUT)
+		if (!plan_step_hands_over(&p->step[i]) &&
+		    p->step[i].dirs & 1u << DIR_OUT)
 			return true;
 	return p->policy == VERDICT_DROP;
 }
@@ -234,6 +233,17 @@ static void decided_before(struct nft_chain *c)
 	nft_accept(r);
 }
 
+static void left_to_wire(struct nft_chain *c, const struct nft_how *how,
+			 const struct uplink *u)
+{
+	struct nft_rule *r = nft_rule_add(c);
+
+	nft_mark_is(r, nft_both(how));
+	nft_has_socket(r);
+	nft_protocol_ip(r);
+	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
+}
+
 /* As many conditions cost what decided_before costs. */
 #define CHEAP_MAX 5
 
@@ -260,23 +270,12 @@ static bool is_dear(const struct plan *p)
 	return conditions > CHEAP_MAX;
 }
 
-static void left_to_wire(struct nft_chain *c, const struct nft_how *how,
-			 const struct uplink *u)
-{
-	struct nft_rule *r = nft_rule_add(c);
-
-	nft_mark_is(r, nft_both(how));
-	nft_has_socket(r);
-	nft_protocol_ip(r);
-	nft_hand_over(c, r, NFT_OUT_DEVICE, u);
-}
-
 static void has_been_through(struct nft_chain *c, const struct nft_how *how,
 			     const struct uplink *u)
 {
 	struct nft_rule *r;
 
-	if (how->route)
+	if (how->route && !is_dear(how->plan))
 		decided_before(c);
 	if (how->route && !how->forward)
 		left_to_wire(c, how, u);

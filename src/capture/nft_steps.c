@@ -78,7 +78,7 @@ static const struct plan_term *two_protocols(const struct plan_step *s)
 static void send_on(struct nft_rule *r, const struct plan_step *s,
 		    const struct nft_station *at)
 {
-	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA)
+	if (plan_step_hands_over(s))
 		give(r, at);
 	else if (at->asked)
 		nft_goto(r, at->asked);
@@ -233,7 +233,7 @@ static void one_step(struct nft_chain *c, const struct plan *p,
 	}
 	r = nft_rule_add(c);
 	meets(r, p, s, at);
-	if (s->act == STEP_HAND_OVER || s->act == STEP_VIA) {
+	if (plan_step_hands_over(s)) {
 		give(r, at);
 		return;
 	}

@@ -80,18 +80,6 @@ static void masquerade(struct nft_rule *r)
 	nft_add(r, "masq");
 }
 
-/* Addresses and ports, in the registers of one key. */
-static void load_tcp_key(struct nft_rule *r)
-{
-	nft_load_payload_to(r, NFT_REG, NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
-	nft_load_payload_to(r, NFT_REG32_01, NFT_PAYLOAD_NETWORK_HEADER, 16,
-			    4);
-	nft_load_payload_to(r, NFT_REG32_02, NFT_PAYLOAD_TRANSPORT_HEADER, 0,
-			    2);
-	nft_load_payload_to(r, NFT_REG32_03, NFT_PAYLOAD_TRANSPORT_HEADER, 2,
-			    2);
-}
-
 static void need_tcp(struct nft_rule *r)
 {
 	uint8_t proto = IPPROTO_TCP;
@@ -112,7 +100,7 @@ static void tcp_known(struct nft_rule *r, const char *set)
 	nft_load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
 	nft_mask(r, &syn, &none, 1);
 	nft_compare(r, NFT_CMP_EQ, &none, 1);
-	load_tcp_key(r);
+	nft_load_ends(r, NFT_REG32_00);
 	nft_lookup(r, set);
 }
 
@@ -123,7 +111,7 @@ static void tcp_remember(struct nft_rule *r, const char *set)
 
 	nft_say(r, "update @%s { " TCP_KEY " }", set);
 	need_tcp(r);
-	load_tcp_key(r);
+	nft_load_ends(r, NFT_REG32_00);
 	e = nft_add(r, "dynset");
 	if (!e)
 		return;

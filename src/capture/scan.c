@@ -56,10 +56,10 @@ static void copy_text(char to[IFNAMSIZ], const struct nlattr *a)
 static bool is_kind(const struct nlattr *info, const char *kind)
 {
 	const struct nlattr *a = netlink_inside(info, IFLA_INFO_KIND);
-	size_t n = strlen(kind);
+	size_t n = a ? mnl_attr_get_payload_len(a) : 0;
 
-	return a && mnl_attr_get_payload_len(a) >= n &&
-	       !memcmp(mnl_attr_get_payload(a), kind, n);
+	return a && n >= strlen(kind) &&
+	       !strncmp(mnl_attr_get_payload(a), kind, n);
 }
 
 /* Whether the packets of such a device become part of others that inherit
@@ -72,14 +72,11 @@ static bool is_tunnel(const struct nlattr *info)
 		"vrf",	   "nlmon",   "hsr",	"vcan",	  "wireguard", "netdevsim",
 		"ovpn",
 	};
-	const struct nlattr *a = netlink_inside(info, IFLA_INFO_KIND);
 
-	for (unsigned i = 0; a && i < sizeof(plain) / sizeof(*plain); i++)
-		if (mnl_attr_get_payload_len(a) >= strlen(plain[i]) &&
-		    !strncmp(mnl_attr_get_payload(a), plain[i],
-			     mnl_attr_get_payload_len(a)))
+	for (unsigned i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+		if (is_kind(info, plain[i]))
 			return false;
-	return a;
+	return netlink_inside(info, IFLA_INFO_KIND);
 }
 
 /* Devices of ours, or of an instance that runs: they are no uplinks. */

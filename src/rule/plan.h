@@ -68,6 +68,12 @@ enum plan_why {
 	PLAN_WHY_NEVER,	   /* nothing gets to it */
 };
 
+/* Only one of the hooks can send by an interface; the others hand over. */
+static inline bool plan_step_hands_over(const struct plan_step *s)
+{
+	return s->act == STEP_HAND_OVER || s->act == STEP_VIA;
+}
+
 struct plan_rule {
 	enum plan_why why;
 	enum match_key key; /* PLAN_WHY_MATCH: which */

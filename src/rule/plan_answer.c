@@ -27,12 +27,6 @@ bool plan_asks_cgroup(const struct plan *plan)
 	return false;
 }
 
-/* Only one of the hooks can send by an interface; the others hand over. */
-static bool hands_over(const struct plan_step *s)
-{
-	return s->act == STEP_HAND_OVER || s->act == STEP_VIA;
-}
-
 /* No packet that it is handed goes on to a later rule. */
 static bool decides(const struct plan *plan, const struct rule *r)
 {
@@ -74,7 +68,7 @@ static int answer_no(const struct plan *plan, const struct rule *r,
 	for (uint32_t i = 0; i < at; i++) {
 		const struct plan_step *s = &plan->step[i];
 
-		if (hands_over(s) && s->rule != r &&
+		if (plan_step_hands_over(s) && s->rule != r &&
 		    !decides(plan, s->rule) && plan_may_meet(s, own, how))
 			return refuse(r, s,
 				      "before it may have the same packets "
@@ -127,7 +121,7 @@ static int answer_yes(const struct plan *plan, const struct rule *r,
 			.anybody = true,
 		};
 
-		if (!hands_over(s) || s->rule == r ||
+		if (!plan_step_hands_over(s) || s->rule == r ||
 		    (i < at && decides(plan, s->rule)) ||
 		    !plan_may_meet(s, own, how))
 			continue;
@@ -156,7 +150,7 @@ static int answer(const struct plan *plan, const struct rule *r, bool *yes,
 	for (uint32_t i = 0; i < plan->steps && !ret; i++) {
 		if (plan->step[i].rule != r)
 			continue;
-		*yes = hands_over(&plan->step[i]);
+		*yes = plan_step_hands_over(&plan->step[i]);
 		ret = *yes ? answer_yes(plan, r, i, err)
 			   : answer_no(plan, r, i, err);
 	}

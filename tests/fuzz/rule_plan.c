@@ -219,12 +219,6 @@ static bool step_holds(const struct plan_step *s, const struct packet *p)
 	return true;
 }
 
-/* The kernel cannot send everything by an interface. */
-static bool may_be_handed_over(const struct plan_step *s)
-{
-	return s->act == STEP_HAND_OVER || s->act == STEP_VIA;
-}
-
 /* The step that ends it; NULL: the policy does. */
 static const struct plan_step *carry_out(const struct plan *plan,
 					 struct packet *p)
@@ -236,7 +230,7 @@ static const struct plan_step *carry_out(const struct plan *plan,
 
 		if (!step_holds(s, p))
 			continue;
-		require(!may_be_handed_over(s) || !went_on,
+		require(!plan_step_hands_over(s) || !went_on,
 			"what went on is not handed over");
 		for (const struct rewrite *w = s->rewrite ? s->rule->rewrite
 							  : NULL;
